@@ -28,7 +28,7 @@ from segcore.data.sources.layouts import LAYOUTS
 from segcore.data.sources.mask_values import MaskValues, count_values, find_doubts
 from segcore.data.sources.match import Patterns
 from segcore.data.sources.one_class import doubt_class_masks
-from segcore.data.sources.patterns import find_pattern_fault
+from segcore.data.sources.patterns import find_mismatch, find_pattern_fault
 from segcore.data.unpacking import is_archive
 from segcore.errors import ConfigError, DataError, StorageError
 
@@ -184,6 +184,8 @@ def _choose_patterns(data: Path, images: str, masks: str) -> Patterns:
         return found
     for option, text in (("--images", images), ("--masks", masks)):
         _require_pattern(option, text, find_pattern_fault(text))
+    if mismatch := find_mismatch(images, masks):
+        raise ConfigError(f"{mismatch}.")
     return Patterns(images=images, masks=masks)
 
 

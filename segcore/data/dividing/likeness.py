@@ -38,6 +38,11 @@ def look_at(image_HW3: npt.NDArray[np.uint8]) -> Look:
     return np.asarray(cv2.cvtColor(small_HW3, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
+def correlate(some_NHW: npt.NDArray[np.uint8], others_NHW: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Return how much each look correlates with its other, -1 to 1; one without any contrast with none."""
+    return np.einsum("pi,pi->p", _normalise(some_NHW), _normalise(others_NHW))
+
+
 def find_alike(looks_NHW: npt.NDArray[np.uint8]) -> list[tuple[int, ...]]:
     """Return groups of positions whose images look the same, as they are or mirrored; each position is in one at most.
 

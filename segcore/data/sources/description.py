@@ -28,7 +28,7 @@ from pydantic.dataclasses import dataclass
 from segcore.data.classes import MOST_CLASSES
 from segcore.data.names import list_first, refuse_repeated_keys
 from segcore.data.sources.advice import init_command
-from segcore.data.sources.patterns import find_pattern_fault, list_places
+from segcore.data.sources.patterns import find_mismatch, find_pattern_fault, list_places
 from segcore.data.texts import read_text
 from segcore.errors import DataError
 
@@ -198,6 +198,8 @@ def _find_problems(description: Description) -> Iterator[str]:
     if description.images == description.masks:
         yield "images and masks are one pattern; let each fit its own files"
     readable = not any(faults.values())
+    if readable and (mismatch := find_mismatch(description.images, description.masks)):
+        yield mismatch
     if description.splits and readable and any("split" in list_places(text) for text in patterns.values()):
         yield "splits: the paths have {split} already; take one of them out"
     for side, path in (description.splits or {}).items():

@@ -17,7 +17,7 @@ from segcore.data.sources.advice import class_masks_command
 from segcore.data.sources.mask_values import MaskValues
 from segcore.data.sources.match import Patterns
 from segcore.data.sources.pairing import SHOWN_ENDINGS, SHOWN_FOLDERS
-from segcore.data.sources.patterns import CLASS, NAME, count_letters, find_files, index_files, list_shared
+from segcore.data.sources.patterns import CLASS, NAME, count_letters, find_files, index_files, list_places, list_shared
 from segcore.errors import DataError
 
 _PLACE: Final = f"{{{CLASS}}}"
@@ -78,6 +78,8 @@ def find_class_masks(folder: Path, patterns: Patterns) -> ClassMasks | None:
     Raises:
         OSError: when a folder may not be read.
     """
+    if NAME not in list_places(patterns.images):
+        return None
     found_images = find_files(folder, patterns.images)[0]
     images, names = {one.file for one in found_images}, {one.said[NAME] for one in found_images}
     for text in _list_texts(patterns.masks):

@@ -385,3 +385,44 @@ def test_sides_whose_names_differ_are_problems_of_both(tmp_path):
     describe(tmp_path, images="photos/{split}/{name}.jpg", masks="truth/{split}/{name}_L.png")
     _, problems = scan_dataset(tmp_path)
     assert problems == ["truth/Train/a_L.png: a mask without an image of photos/{split}/{name}.jpg; take it away"]
+
+
+def test_frame_in_a_path_is_that_of_the_image(tmp_path):
+    mask = np.array([[7, 26]], np.uint8)
+    for drive in ("d1", "d2"):
+        for frame in ("0009", "0010"):
+            save_pair(tmp_path, f"{drive}/{frame}", mask, image="photos/{}.jpg", truth="truth/{}_L.png")
+    describe(tmp_path, images="photos/{group}/{frame}.jpg", masks="truth/{group}/{frame}_L.png")
+    cases = read_dataset(tmp_path).cases
+    assert [(case.name, case.group, case.frame) for case in cases] == [
+        ("d1_0009", "d1", 9),
+        ("d1_0010", "d1", 10),
+        ("d2_0009", "d2", 9),
+        ("d2_0010", "d2", 10),
+    ]
+    assert [case.mask.relative_to(tmp_path).as_posix() for case in cases[:2]] == [
+        "truth/d1/0009_L.png",
+        "truth/d1/0010_L.png",
+    ]
+
+
+def test_name_of_a_file_with_a_frame_is_kept_where_no_other_has_it(tmp_path):
+    save_pair(tmp_path, "a_7", np.array([[7, 26]], np.uint8))
+    describe(tmp_path, images="photos/{group}_{frame}.jpg", masks="truth/{group}_{frame}_L.png")
+    assert [(case.name, case.frame) for case in read_dataset(tmp_path).cases] == [("a_7", 7)]
+
+
+def test_frame_beside_a_name_does_not_pair_them(tmp_path):
+    save_pair(tmp_path, "1", np.array([[7, 26]], np.uint8))
+    describe(tmp_path, images="photos/{frame}.jpg")
+    with pytest.raises(DataError, match=r"share neither \{name\} nor \{frame\}"):
+        read_dataset(tmp_path)
+
+
+def test_image_beside_the_others_that_fits_no_pattern_is_told(tmp_path):
+    for name in ("a_1", "b1"):
+        save_pair(tmp_path, name, np.array([[7, 26]], np.uint8))
+    describe(tmp_path, images="photos/{group}_{name}.jpg", masks="truth/{group}_{name}_L.png")
+    dataset = read_dataset(tmp_path)
+    assert [case.name for case in dataset.cases] == ["1"]
+    assert "left out: 1 file beside the images that fits neither pattern, such as b1.jpg" in dataset.notes

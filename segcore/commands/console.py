@@ -97,8 +97,13 @@ def bring_shown(data: str | Path, root: Path = DEFAULT_CACHE) -> Path:
         )
 
 
-def print_unread(folder: Path, *, below: bool = False) -> None:
+def print_unread(folder: Path, *, below: bool = False, apart: Sequence[Path] = ()) -> None:
     """Say how many files of a folder of images are read as none, where there are some, or lie in folders below it.
+
+    Args:
+        folder: the folder.
+        below: whether it is a data set's, so that folders in it are read too.
+        apart: folders of results, which may lie below it.
 
     Raises:
         DataError: when the folder may not be read.
@@ -110,7 +115,7 @@ def print_unread(folder: Path, *, below: bool = False) -> None:
             f"{folder}: {count_words(counts.total(), 'file is', 'files are')} not read ({suffixes}); "
             f"images end with {', '.join(IMAGE_SUFFIXES)}"
         )
-    left_out = 0 if below else count_below(folder)
+    left_out = 0 if below else count_below(folder, apart)
     if left_out:
         warn(
             f"{folder}: {count_words(left_out, 'image is', 'images are')} not read in folders below it; "

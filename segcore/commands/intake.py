@@ -1,5 +1,6 @@
 """Commands that take in data of other people's layouts: init, import coco, import masks."""
 
+import re
 import shlex
 import tempfile
 from collections.abc import Sequence
@@ -35,6 +36,7 @@ from segcore.errors import ConfigError, DataError, StorageError
 import_app = typer.Typer(help="Write a data set from other people's files.", no_args_is_help=True)
 
 _MOST_TOLD = 10
+_NUMBERED = re.compile(r"(.*\D)\d+")
 _PLAIN_LAYOUTS = ("described", "pairs")
 
 
@@ -113,6 +115,12 @@ def masks(
     console.print(f"{told}: that of fewer pixels in all masks has them", soft_wrap=True)
     if 2 * report.overlapping > total:
         warn("these are most of all pixels: look whether classes are black in their masks, and all else white")
+    numbered = {name: stem[1] for name in report.names.values() if (stem := _NUMBERED.fullmatch(name))}
+    if len({*numbered.values()}) < len(numbered):
+        warn(
+            f"classes that differ in a number: {list_first(sorted(numbered))}; if it tells objects of a class apart, "
+            "write * in its place, as in '{name}_{class}_*.png', which unites them"
+        )
     if report.bare:
         told = count_words(report.bare, "image has", "images have")
         warn(f"left out: {told} no mask; where no class is in an image, one black mask says so")

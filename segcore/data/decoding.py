@@ -182,7 +182,7 @@ def require_regular(file: Path) -> None:
         OSError: when the file is missing or may not be looked at.
     """
     if not stat.S_ISREG(file.stat().st_mode):
-        raise DataError(f"{file.name}: is no regular file; put a copy of the image in its place")
+        raise DataError(f"{file.name}: is no regular file, or a link to none; put a copy of the picture in its place")
 
 
 def read_limit() -> float:

@@ -227,3 +227,16 @@ def test_patterns_of_class_masks_are_checked_first(tmp_path):
         run("import", "masks", folder, tmp_path / "out", "--images", "fotos/{name}.jpg", "--masks", "truth/{name}.png")
     with pytest.raises(DataError, match="is no folder"):
         run("import", "masks", tmp_path / "x", tmp_path / "out", "--images", "{name}.jpg", "--masks", "{class}/{name}")
+
+
+def test_import_masks_says_that_classes_with_numbers_may_be_objects(tmp_path):
+    folder = save(tmp_path / "in", "images", "masks")
+    for name in "ab":
+        (folder / f"masks/{name}.png").unlink()
+        for number in range(2):
+            Image.fromarray(np.eye(8, 32, dtype=np.uint8)).save(folder / f"masks/{name}_car_{number}.png")
+    options = ("--images", "images/{name}.jpg", "--masks")
+    out = run("import", "masks", folder, tmp_path / "out", *options, "masks/{name}_{class}.png")
+    assert "classes that differ in a number: car_0, car_1; if it tells objects of a class apart, write *" in out
+    out = run("import", "masks", folder, tmp_path / "other", *options, "masks/{name}_{class}_*.png")
+    assert "differ in a number" not in out

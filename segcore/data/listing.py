@@ -20,7 +20,7 @@ from segcore.errors import DataError
 _COLUMNS: Final = re.compile(r"([^\s,]+)(?:(\s*,.*|\s+-?\d+)|\s.*)")
 _LEFT_BY_SYSTEMS: Final = frozenset({"thumbs.db", "desktop.ini", "@eadir"})
 """By Windows, and by Synology's stores: a folder of thumbnails for each of images."""
-_OF_A_DATA_SET: Final = frozenset({"dataset.json", "classes.json", "cases.csv"})
+_OF_A_DATA_SET: Final = frozenset({"dataset.json", "classes.json", "cases.csv", "_classes.csv"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,9 @@ MASK_ENDINGS: Final = (
 )  # fmt: skip
 """Of a file's name before its suffix, in the order in which they are preferred."""
 
-SHOWN_ENDINGS: Final = ("_color", "_colored", "_labelColor", "_overlay", "_vis", "_instanceIds", "_instanceTrainIds")
+SHOWN_ENDINGS: Final = (
+    "_color", "_colored", "_labelColor", "_overlay", "_vis", "_inst", "_instance", "_instanceIds", "_instanceTrainIds",
+)  # fmt: skip
 """Of pictures of a mask, and of its objects; where another ending stands beside a mask, nobody knows which is meant."""
 
 SHOWN_FOLDERS: Final = (

@@ -149,7 +149,10 @@ def index_files(files: Sequence[Found], places: Sequence[str]) -> tuple[dict[str
         first = found.setdefault("/".join(one.said[place] for place in places), one)
         if first is not one:
             told = " and ".join(f"{{{place}}} {one.said[place]!r}" for place in places)
-            problems.append(f"{one.file.name}: has {told}, as {first.file.name}; remove one, or tell them apart")
+            problems.append(
+                f"{one.file.name}: has {told}, as {first.file.name}; remove one, or write into the pattern what one "
+                "alone has"
+            )
     return found, problems
 
 

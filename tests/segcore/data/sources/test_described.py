@@ -426,3 +426,23 @@ def test_image_beside_the_others_that_fits_no_pattern_is_told(tmp_path):
     dataset = read_dataset(tmp_path)
     assert [case.name for case in dataset.cases] == ["1"]
     assert "left out: 1 file beside the images that fits neither pattern, such as b1.jpg" in dataset.notes
+
+
+def test_masks_of_objects_beside_those_of_classes_are_left_out(tmp_path):
+    for name in ("a", "a_inst"):
+        save_pair(tmp_path, name, np.array([[7, 26]], np.uint8), truth="truth/{}_label.png")
+    (tmp_path / "photos/a_inst.jpg").unlink()
+    describe(tmp_path, masks="truth/{name}_label.png")
+    dataset, problems = scan_dataset(tmp_path)
+    assert [case.mask.name for case in dataset.cases] == ["a_label.png"] and problems == []
+    assert "left out: 1 file that shows other masks or objects, such as a_inst" in dataset.notes
+
+
+def test_of_several_images_of_one_mask_the_pattern_is_to_name_one(tmp_path):
+    for fog in ("0.01", "0.02"):
+        save_pair(tmp_path, f"a_{fog}", np.array([[7, 26]], np.uint8), truth="truth/a_L.png")
+    describe(tmp_path, images="photos/{name}_*.jpg")
+    _, (problem,) = scan_dataset(tmp_path)
+    assert problem.endswith("has {name} 'a', as a_0.01.jpg; remove one, or write into the pattern what one alone has")
+    describe(tmp_path, images="photos/{name}_0.02.jpg")
+    assert [case.image.name for case in read_dataset(tmp_path).cases] == ["a_0.02.jpg"]

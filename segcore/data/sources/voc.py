@@ -26,6 +26,7 @@ from segcore.data.sources.colours_file import LABEL_MAP, read_colours
 from segcore.data.sources.kinds import count_codes, find_kind
 from segcore.data.sources.meaning import Table, leave_out_void, read_by
 from segcore.data.sources.pairing import NO_GROUP, Pair, Pairing, Root
+from segcore.data.sources.split_names import find_side
 from segcore.data.sources.tables import find_table, names_classes
 from segcore.data.texts import read_text
 from segcore.errors import DataError
@@ -132,7 +133,9 @@ def _read_lists(place: Path, images: Collection[str], masked: Collection[str]) -
     names: dict[str, list[str]] = {}
     for file in sorted(place.glob("*.txt")):
         if file.is_file():
-            names.setdefault(file.stem.lower(), []).extend(_find_name(line, images) for line in _read_list(file))
+            # CVAT calls them Train.txt and Validation.txt.
+            title = find_side(file.stem) or file.stem.lower()
+            names.setdefault(title, []).extend(_find_name(line, images) for line in _read_list(file))
     testing = frozenset(names.get(_TEST, ()))
     divided = "train" in names or "val" in names
     taken = [title for title in names if (title in _SPLITS if divided else title != _TEST)]

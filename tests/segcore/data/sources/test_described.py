@@ -446,3 +446,16 @@ def test_of_several_images_of_one_mask_the_pattern_is_to_name_one(tmp_path):
     assert problem.endswith("has {name} 'a', as a_0.01.jpg; remove one, or write into the pattern what one alone has")
     describe(tmp_path, images="photos/{name}_0.02.jpg")
     assert [case.image.name for case in read_dataset(tmp_path).cases] == ["a_0.02.jpg"]
+
+
+def test_numbers_of_palettes_that_differ_are_told_of(tmp_path):
+    for name, colours in (("a", [0, 0, 0, 9, 0, 0]), ("b", [9, 0, 0, 0, 0, 0])):
+        save_pair(tmp_path, name, np.array([[0, 1]], np.uint8))
+        mask = Image.fromarray(np.array([[0, 1]], np.uint8), mode="P")
+        mask.putpalette(colours)
+        mask.save(tmp_path / f"truth/{name}_L.png")
+    describe(tmp_path, classes=[{"name": "road", "ids": [0]}, {"name": "car", "ids": [1]}])
+    told = "palettes: each mask has its own, and its numbers are read whatever their colours"
+    assert any(note.startswith(told) for note in read_dataset(tmp_path).notes)
+    (tmp_path / "truth/b_L.png").write_bytes((tmp_path / "truth/a_L.png").read_bytes())
+    assert not any(note.startswith(told) for note in read_dataset(tmp_path).notes)

@@ -217,6 +217,11 @@ def _open(file: Path) -> Iterator[Image.Image]:
             f"{file.name}: cannot be decoded (it is damaged, none of JPEG, PNG, TIFF, BMP and WebP, or has more "
             "channels or other numbers than pictures have); save it anew, as a PNG of 8 bits"
         ) from error
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{file.name}: there is none in {file.parent}, or only a link that leads nowhere; put the file there, or take "
+            "out what names it"
+        ) from error
     # Decoders raise what they like.
     except Exception as error:
         raise DataError(

@@ -40,7 +40,7 @@ def look_at(image_HW3: npt.NDArray[np.uint8]) -> Look:
 
 def correlate(some_NHW: npt.NDArray[np.uint8], others_NHW: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Return how much each look correlates with its other, -1 to 1; one without any contrast with none."""
-    return np.einsum("pi,pi->p", _normalise(some_NHW), _normalise(others_NHW))
+    return np.asarray(np.einsum("pi,pi->p", _normalise(some_NHW), _normalise(others_NHW)), np.float32)
 
 
 def find_alike(looks_NHW: npt.NDArray[np.uint8]) -> list[tuple[int, ...]]:

@@ -219,8 +219,8 @@ def _open(file: Path) -> Iterator[Image.Image]:
         ) from error
     except FileNotFoundError as error:
         raise DataError(
-            f"{file.name}: there is none in {file.parent}, or only a link that leads nowhere; put the file there, or take "
-            "out what names it"
+            f"{file.name}: there is none in {file.parent}, or only a link that leads nowhere; put the file there, or "
+            "take out what names it"
         ) from error
     # Decoders raise what they like.
     except Exception as error:

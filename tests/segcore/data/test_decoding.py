@@ -238,6 +238,6 @@ def test_missing_file_and_a_link_that_leads_nowhere_are_called_so(tmp_path, link
     if linked:
         (tmp_path / "a.jpg").symlink_to(tmp_path / "gone.jpg")
     with pytest.raises(
-        DataError, match=r"a\.jpg: there is none in .*, or only a link that leads nowhere; put the file"
+        DataError, match=r"a\.jpg: there is none in .*, or only a link that leads nowhere; put"
     ):
         decode_rgb(tmp_path / "a.jpg")

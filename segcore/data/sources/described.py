@@ -107,8 +107,11 @@ def pair_files(folder: Path, images: str, masks: str) -> Files:
     shared = list_shared(images, masks)
     image_of, image_problems = index_files(labelled, shared)
     mask_of, mask_problems = index_files([one for one in found_masks if not _is_test(one)], shared)
-    beside = find_beside(mask_of.keys() - image_of.keys(), mask_of.keys() & image_of.keys(), is_told=True)
-    lonely_images = [image_of[key].file for key in image_of if key not in mask_of]
+    paired = mask_of.keys() & image_of.keys()
+    # In one folder with images they fit the pattern of these.
+    shown = find_beside(image_of.keys() - paired, paired)
+    beside = find_beside(mask_of.keys() - paired, paired, is_told=True)
+    lonely_images = [image_of[key].file for key in image_of if key not in mask_of and key not in shown]
     lonely_masks = [mask_of[key].file for key in mask_of if key not in image_of and key not in beside]
     problems += [*image_problems, *mask_problems]
     problems += [
@@ -121,7 +124,12 @@ def pair_files(folder: Path, images: str, masks: str) -> Files:
     return Files(
         pairs=tuple((image_of[key], mask_of[key]) for key in image_of if key in mask_of),
         problems=tuple(problems),
-        notes=(f"files: {images} and {masks}", *notes, *tell_beside(beside), *_tell_unfit(found_images, found_masks)),
+        notes=(
+            f"files: {images} and {masks}",
+            *notes,
+            *tell_beside([*beside, *shown]),
+            *_tell_unfit(found_images, found_masks),
+        ),
     )
 
 

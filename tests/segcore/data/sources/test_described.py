@@ -438,6 +438,15 @@ def test_masks_of_objects_beside_those_of_classes_are_left_out(tmp_path):
     assert "left out: 1 file that shows other masks or objects, such as a_inst" in dataset.notes
 
 
+def test_pictures_of_masks_in_one_folder_with_the_images_are_left_out(tmp_path):
+    save_pair(tmp_path, "a", np.array([[7, 26]], np.uint8), image="{}.png", truth="{}_mask.png")
+    Image.fromarray(np.full((1, 2, 3), 90, np.uint8)).save(tmp_path / "a_overlay.png")
+    describe(tmp_path, images="{name}.png", masks="{name}_mask.png")
+    dataset, problems = scan_dataset(tmp_path)
+    assert [case.image.name for case in dataset.cases] == ["a.png"] and problems == []
+    assert "left out: 1 file that shows other masks or objects, such as a_overlay" in dataset.notes
+
+
 def test_of_several_images_of_one_mask_the_pattern_is_to_name_one(tmp_path):
     for fog in ("0.01", "0.02"):
         save_pair(tmp_path, f"a_{fog}", np.array([[7, 26]], np.uint8), truth="truth/a_L.png")

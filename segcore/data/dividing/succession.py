@@ -8,13 +8,14 @@ as unlike as any two.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from segcore.data.case import Case
-from segcore.data.dividing.likeness import correlate
+from segcore.data.dividing.likeness import correlate_along
 
 _FEWEST: Final = 20
 """Pairs of images of which something can be said."""
@@ -52,19 +53,22 @@ def find_succession(
         fold_of: fold of each case, by name.
     """
     places = sorted((place for place, case in enumerate(cases) if case.frame is None), key=lambda i: _order(cases[i]))
-    before, after = np.array(places[:-1], np.int64), np.array(places[1:], np.int64)
-    together = np.array([cases[i].group == cases[j].group for i, j in zip(before, after, strict=True)], np.bool_)
-    before, after = before[together], after[together]
-    if len(before) < _FEWEST:
+    ordered = [cases[place] for place in places]
+    pairs = list(pairwise(ordered))
+    of = sum(before.group == after.group for before, after in pairs)
+    if of < _FEWEST:
         return None
-    halfway = np.roll(places, len(places) // 2)
-    usual = np.quantile(correlate(looks_NHW[places], looks_NHW[halfway]), _UNLIKE)
-    divided = np.array([fold_of[cases[i].name] != fold_of[cases[j].name] for i, j in zip(before, after, strict=True)])
-    found = np.flatnonzero(divided & (correlate(looks_NHW[before], looks_NHW[after]) > usual))
-    if len(found) < _LEAST_SHARE * len(before):
+    looks_NHW = looks_NHW[places]
+    usual = np.quantile(correlate_along(looks_NHW, len(places) // 2), _UNLIKE)
+    alike = correlate_along(looks_NHW, 1) > usual
+    found = [
+        (before.name, after.name)
+        for (before, after), looks_so in zip(pairs, alike.tolist(), strict=True)
+        if looks_so and before.group == after.group and fold_of[before.name] != fold_of[after.name]
+    ]
+    if len(found) < _LEAST_SHARE * of:
         return None
-    first = cases[before[found[0]]].name, cases[after[found[0]]].name
-    return Succession(images=len(found), of=len(before), first=first)
+    return Succession(images=len(found), of=of, first=found[0])
 
 
 def _order(case: Case) -> tuple[str, list[tuple[int, str]]]:

@@ -7,6 +7,7 @@ Saved as `settings.json` in the search's folder. Where it runs lives in `place`;
 import re
 import shlex
 import uuid
+from codecs import BOM_UTF8
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -224,7 +225,7 @@ def read_settings(file: Path) -> SearchSettings:
         CheckpointError: when it is damaged.
     """
     try:
-        settings = TypeAdapter(SearchSettings).validate_json(read_regular(file))
+        settings = TypeAdapter(SearchSettings).validate_json(read_regular(file).removeprefix(BOM_UTF8))
         return settings if settings.objective else replace(settings, objective=FIRST_METRIC)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{file} cannot be read ({describe_damage(error)}); {_remedy(error, file)}.") from error

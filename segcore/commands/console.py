@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console, HighlighterType, JustifyMethod, OverflowMethod
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -22,6 +23,8 @@ from segcore.data.decoding import IMAGE_SUFFIXES
 from segcore.data.listing import count_below, count_unread
 from segcore.data.names import show_controls
 from segcore.errors import LeftOutError, StorageError, StreetError
+
+_MOST_LINES: Final = 100
 
 
 class PlainConsole(Console):
@@ -80,8 +83,12 @@ def warn(text: str) -> None:
 
 
 def print_error(error: StreetError) -> None:
-    """Print what a user has to mend."""
-    error_console.print(str(error), style="red", soft_wrap=True, highlight=False)
+    """Print what a user has to mend; on a terminal the first lines of very many, so that they can be read."""
+    lines = str(error).splitlines()
+    if error_console.is_terminal and len(lines) > _MOST_LINES:
+        more = f"and {len(lines) - _MOST_LINES:,} more lines; the same command with 2> problems.txt behind it keeps all"
+        lines = [*lines[:_MOST_LINES], more]
+    error_console.print("\n".join(lines), style="red", soft_wrap=True, highlight=False)
 
 
 def bring_shown(data: str | Path, root: Path = DEFAULT_CACHE) -> Path:
@@ -97,8 +104,13 @@ def bring_shown(data: str | Path, root: Path = DEFAULT_CACHE) -> Path:
         )
 
 
-def print_unread(folder: Path, *, below: bool = False) -> None:
+def print_unread(folder: Path, *, below: bool = False, apart: Sequence[Path] = ()) -> None:
     """Say how many files of a folder of images are read as none, where there are some, or lie in folders below it.
+
+    Args:
+        folder: the folder.
+        below: whether it is a data set's, so that folders in it are read too.
+        apart: folders of results, which may lie below it.
 
     Raises:
         DataError: when the folder may not be read.
@@ -110,7 +122,7 @@ def print_unread(folder: Path, *, below: bool = False) -> None:
             f"{folder}: {count_words(counts.total(), 'file is', 'files are')} not read ({suffixes}); "
             f"images end with {', '.join(IMAGE_SUFFIXES)}"
         )
-    left_out = 0 if below else count_below(folder)
+    left_out = 0 if below else count_below(folder, apart)
     if left_out:
         warn(
             f"{folder}: {count_words(left_out, 'image is', 'images are')} not read in folders below it; "

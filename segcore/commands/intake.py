@@ -1,5 +1,6 @@
 """Commands that take in data of other people's layouts: init, import coco, import masks."""
 
+import re
 import shlex
 import tempfile
 from collections.abc import Sequence
@@ -21,20 +22,21 @@ from segcore.data.coco.conversion import CocoReport, import_coco
 from segcore.data.names import list_first
 from segcore.data.sources.advice import check_command, init_command
 from segcore.data.sources.described import is_described, pair_files
-from segcore.data.sources.description import DESCRIPTION_FILE
+from segcore.data.sources.description import DESCRIPTION_FILE, refuse_foreign
 from segcore.data.sources.draft import Draft, draft_description, save_draft
 from segcore.data.sources.first_look import find_patterns
 from segcore.data.sources.layouts import LAYOUTS
 from segcore.data.sources.mask_values import MaskValues, count_values, find_doubts
 from segcore.data.sources.match import Patterns
 from segcore.data.sources.one_class import doubt_class_masks
-from segcore.data.sources.patterns import find_pattern_fault
+from segcore.data.sources.patterns import find_mismatch, find_pattern_fault
 from segcore.data.unpacking import is_archive
 from segcore.errors import ConfigError, DataError, StorageError
 
 import_app = typer.Typer(help="Write a data set from other people's files.", no_args_is_help=True)
 
 _MOST_TOLD = 10
+_NUMBERED = re.compile(r"(.*\D)\d+")
 _PLAIN_LAYOUTS = ("described", "pairs")
 
 
@@ -46,6 +48,7 @@ def init(
 ) -> None:
     """Look at a folder, count what its masks have, and write a first dataset.json, whose classes you name."""
     _require_free(data, force or bool(images))
+    refuse_foreign(data / DESCRIPTION_FILE)
     if is_described(data) and not force:
         raise StorageError(f"{data / DESCRIPTION_FILE} is there already; edit it, or write a new one with --force.")
     _require_writable(data)
@@ -112,6 +115,12 @@ def masks(
     console.print(f"{told}: that of fewer pixels in all masks has them", soft_wrap=True)
     if 2 * report.overlapping > total:
         warn("these are most of all pixels: look whether classes are black in their masks, and all else white")
+    numbered = {name: stem[1] for name in report.names.values() if (stem := _NUMBERED.fullmatch(name))}
+    if len({*numbered.values()}) < len(numbered):
+        warn(
+            f"classes that differ in a number: {list_first(sorted(numbered))}; if it tells objects of a class apart, "
+            "write * in its place, as in '{name}_{class}_*.png', which unites them"
+        )
     if report.bare:
         told = count_words(report.bare, "image has", "images have")
         warn(f"left out: {told} no mask; where no class is in an image, one black mask says so")
@@ -183,6 +192,8 @@ def _choose_patterns(data: Path, images: str, masks: str) -> Patterns:
         return found
     for option, text in (("--images", images), ("--masks", masks)):
         _require_pattern(option, text, find_pattern_fault(text))
+    if mismatch := find_mismatch(images, masks):
+        raise ConfigError(f"{mismatch}.")
     return Patterns(images=images, masks=masks)
 
 

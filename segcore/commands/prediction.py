@@ -89,10 +89,10 @@ def predict(
     Options of the prediction that are not given are those of the model's ensemble.json.
     """
     files = list_images(images)
-    print_unread(images)
+    parts = ("masks", "overlays") if overlays else ("masks",)
+    print_unread(images, apart=[out / part for part in ("masks", "overlays")])
     ensemble = load_ensemble(model, choose_machine(device, cpus)).with_options(way)
     require_effect(way, ensemble.options, ensemble.configs)
-    parts = ("masks", "overlays") if overlays else ("masks",)
     for part in parts:
         make_folder(out / part)
     write_mask_notes(out / "masks", files, ensemble.classes)

@@ -7,12 +7,14 @@
 
 In a mask of one class black is everything else, and one other colour the class. Of classes that overlap the one with
 fewer pixels in all masks lies on top, in every image alike; one that is called void counts nowhere, and lies above all.
+Several masks of a class and image, as of its objects, are united.
 """
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -84,7 +86,7 @@ def import_class_masks(folder: Path, images: str, masks: str, out: Path, progres
         OSError: when a folder may not be read.
     """
     labelled, bare = find_labelled(folder, images, masks)
-    classes = sorted({name for one in labelled for name in one.mask_of})
+    classes = sorted({name for one in labelled for name in one.masks_of})
     numbers = _number(classes)
     steps = 2 * len(labelled)
     with new_folder(out) as part:
@@ -134,7 +136,7 @@ def _for_each(
 
     def attempt(one: Labelled) -> _Done | DataError:
         try:
-            with share_memory(one.image, *one.mask_of.values()):
+            with share_memory(one.image, *chain(*one.masks_of.values())):
                 return work(one)
         except DataError as error:
             return error
@@ -158,24 +160,39 @@ def _count(one: Labelled) -> Counter[str]:
     size = read_size(one.image)
     problems: list[str] = []
     area = Counter[str]()
-    for name, file in one.mask_of.items():
+    for name, files in one.masks_of.items():
         try:
-            pixels_HW = _read_class(file)
+            area[name] = int(np.count_nonzero(_read_class(files, one.image, size)))
         except DataError as error:
             problems += [f"class {name!r}: {problem}" for problem in error.problems or (str(error),)]
-            continue
-        if pixels_HW.shape != size:
-            problems.append(
-                f"class {name!r}: {file.name}: {_show_size(pixels_HW.shape)} pixels, but {one.image.name} has "
-                f"{_show_size(size)}; make both of one size"
-            )
-        area[name] = int(np.count_nonzero(pixels_HW))
     if problems:
         raise DataError(f"{one.image} cannot be used:", problems)
     return area
 
 
-def _read_class(file: Path) -> npt.NDArray[np.bool_]:
+def _read_class(files: Sequence[Path], image: Path, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """Return where any mask of a class has it (H, W)."""
+    pixels_HW = np.zeros(size, np.bool_)
+    problems: list[str] = []
+    for file in files:
+        try:
+            own_HW = _read_mask(file)
+        except DataError as error:
+            problems += error.problems or (str(error),)
+            continue
+        if own_HW.shape == size:
+            pixels_HW |= own_HW
+            continue
+        problems.append(
+            f"{file.name}: {_show_size(own_HW.shape)} pixels, but {image.name} has {_show_size(size)}; make both "
+            "of one size"
+        )
+    if problems:
+        raise DataError(f"{image} cannot be used:", problems)
+    return pixels_HW
+
+
+def _read_mask(file: Path) -> npt.NDArray[np.bool_]:
     """Return where the class of a mask is (H, W)."""
     mode = read_mode(file)[0]
     # Greys of 16 bits are no colours.
@@ -195,11 +212,12 @@ def _writer(
     folder: Path, out: Path, order: Sequence[tuple[str, int]], palette_N3: npt.NDArray[np.uint8]
 ) -> Callable[[Labelled], _Drawn]:
     def write(one: Labelled) -> _Drawn:
-        mask_HW = np.zeros(read_size(one.image), np.uint8)
+        size = read_size(one.image)
+        mask_HW = np.zeros(size, np.uint8)
         times_HW = np.zeros(mask_HW.shape, np.uint8)
         for name, number in order:
-            if name in one.mask_of:
-                pixels_HW = _read_class(one.mask_of[name])
+            if name in one.masks_of:
+                pixels_HW = _read_class(one.masks_of[name], one.image, size)
                 mask_HW[pixels_HW] = number
                 times_HW += pixels_HW & (number != 0)
         below = one.image.relative_to(folder)

@@ -182,7 +182,7 @@ def require_regular(file: Path) -> None:
         OSError: when the file is missing or may not be looked at.
     """
     if not stat.S_ISREG(file.stat().st_mode):
-        raise DataError(f"{file.name}: is no regular file; put a copy of the image in its place")
+        raise DataError(f"{file.name}: is no regular file, or a link to none; put a copy of the picture in its place")
 
 
 def read_limit() -> float:
@@ -216,6 +216,11 @@ def _open(file: Path) -> Iterator[Image.Image]:
         raise DataError(
             f"{file.name}: cannot be decoded (it is damaged, none of JPEG, PNG, TIFF, BMP and WebP, or has more "
             "channels or other numbers than pictures have); save it anew, as a PNG of 8 bits"
+        ) from error
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{file.name}: there is none in {file.parent}, or only a link that leads nowhere; put the file there, or "
+            "take out what names it"
         ) from error
     # Decoders raise what they like.
     except Exception as error:

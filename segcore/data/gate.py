@@ -21,6 +21,7 @@ from segcore.data.dividing.folds import Leakage, Seen, make_folds, measure_leaka
 from segcore.data.dividing.given_folds import find_unlike_sides
 from segcore.data.dividing.likeness import find_alike
 from segcore.data.dividing.split import FoldSplit
+from segcore.data.dividing.succession import find_succession
 from segcore.data.names import list_first
 from segcore.data.sides import find_usual_side
 from segcore.errors import ConfigError, DataError
@@ -122,7 +123,7 @@ def judge_data(content: Content, classes: ClassTable, folds: int, given: FoldSpl
             images_of_fold = _count_images_of_folds(split, seen, classes)
             problems += _find_bare_folds(content.cases, split, seen, classes)
             warnings += [*_find_lacking(images_of_fold), *_find_divided(split, (*kept, *copies))]
-            warnings += find_unlike_sides(split, seen.classes_of)
+            warnings += [*find_unlike_sides(split, seen.classes_of), *_find_followers(content, split)]
     return Findings(
         split=split,
         leakage=None if split is None else measure_leakage(content.cases, split),
@@ -307,6 +308,17 @@ def _find_divided(split: FoldSplit, alike: Sequence[Sequence[str]]) -> Iterator[
         yield (
             f"divided by the given split: {count_words(len(divided), 'group')} of images that show the same ({first} "
             f"and {second} first); what is learnt of one is known of the other, so scores flatter"
+        )
+
+
+def _find_followers(content: Content, split: FoldSplit) -> Iterator[str]:
+    found = find_succession(content.cases, content.looks_NHW, split.fold_of)
+    if found is not None:
+        yield (
+            f"{found.images} of {found.of} images look like the one before them by name, which another fold has "
+            f"({' and '.join(found.first)} first), as frames of a drive do: what is learnt of one is known of the "
+            "other, so scores flatter; say by {frame} in the paths of a dataset.json, or in a cases.csv, which frame "
+            f"each is{'' if split.kind == 'folds' else ', and divide whole drives'}"
         )
 
 

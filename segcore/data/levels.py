@@ -50,7 +50,10 @@ def require_shallow_colours(image: Image.Image, name: str) -> None:
         DataError: naming the file.
     """
     if has_deep_colours(image):
-        raise DataError(f"{name}: has colours of 16 bits a channel; save the mask with 8")
+        raise DataError(
+            f"{name}: has colours of 16 bits a channel; take masks of 8 bits, as SYNTHIA's GT/COLOR. Where red is the "
+            "number of the class, as in its GT/LABELS, write that channel alone as PNG"
+        )
 
 
 def find_spread(image: Image.Image) -> int:

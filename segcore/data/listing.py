@@ -20,7 +20,7 @@ from segcore.errors import DataError
 _COLUMNS: Final = re.compile(r"([^\s,]+)(?:(\s*,.*|\s+-?\d+)|\s.*)")
 _LEFT_BY_SYSTEMS: Final = frozenset({"thumbs.db", "desktop.ini", "@eadir"})
 """By Windows, and by Synology's stores: a folder of thumbnails for each of images."""
-_OF_A_DATA_SET: Final = frozenset({"dataset.json", "classes.json", "cases.csv"})
+_OF_A_DATA_SET: Final = frozenset({"dataset.json", "classes.json", "cases.csv", "_classes.csv"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,14 +147,20 @@ def list_folders(folder: Path) -> list[Path]:
     return [folder / name for name, linked in sorted(found) if not (linked and _leads_round(folder / name))]
 
 
-def count_below(folder: Path) -> int:
+def count_below(folder: Path, apart: Sequence[Path] = ()) -> int:
     """Return how many image files lie in the folders in a folder.
+
+    Args:
+        folder: the folder.
+        apart: folders of which nothing is counted; need not exist.
 
     Raises:
         DataError: when one may not be read.
     """
     try:
-        return sum(1 for below in list_folders(folder) for _ in walk_files(below))
+        left_out = {place.resolve() for place in apart}
+        files = (file for below in list_folders(folder.resolve()) for file in walk_files(below))
+        return sum(left_out.isdisjoint(file.parents) for file in files)
     except OSError as error:
         raise unreadable_folder(folder, error) from error
 

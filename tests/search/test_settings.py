@@ -82,6 +82,13 @@ def test_settings_come_back_from_their_file_unchanged(make_settings, tmp_path):
     assert read_settings(tmp_path / "settings.json") == settings
 
 
+def test_settings_that_an_editor_of_windows_saved_are_read(make_settings, tmp_path):
+    file = tmp_path / "settings.json"
+    write_settings(make_settings(trials=7), file)
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert read_settings(file) == make_settings(trials=7, search_id=read_settings(file).search_id)
+
+
 def test_writers_of_one_settings_file_do_not_share_a_temporary_one(make_settings, tmp_path):
     """What another process is writing stays."""
     other = tmp_path / "settings.tmp"

@@ -142,6 +142,8 @@ def read_coco(file: Path) -> CocoFile:
         faults = tell_first(list(tell_faults(error)))
         if any(".segments_info" in fault or ".category_id is missing" in fault for fault in faults):
             faults.append("of COCO's files only those of outlined objects are read, as instances_val2017.json is")
+        if {"images is missing", "annotations is missing"} <= {*faults}:
+            faults.append("it is no COCO file: labelme's labelme2coco makes one, CVAT and Label Studio export one")
         raise DataError(f"{file} cannot be used:", faults) from None
     except OSError as error:
         raise DataError(f"{file} cannot be read ({error.strerror or error}); give a COCO file, .json.") from error

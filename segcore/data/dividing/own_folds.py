@@ -12,6 +12,7 @@ Names may have the suffix of their image. A case that is validated in no fold is
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
@@ -28,6 +29,8 @@ _FORM: Final = (
     "nnU-Net's splits_final.json, or a CSV with the columns name and fold"
 )
 _ALWAYS: Final = "train"
+_NUMBER: Final = re.compile(r"([0-9]{1,9})(?:\.0*)?")
+"""Of a fold; where a column has empty cells, pandas writes 1.0 for 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +112,8 @@ def _parse_csv(file: Path) -> OwnFolds:
     return OwnFolds(
         file=file,
         fold_of={
-            name: _read_fold(name, int(fold) if fold.isdecimal() else fold) for name, fold in _once(pairs).items()
+            name: _read_fold(name, int(match[1]) if (match := _NUMBER.fullmatch(fold)) else fold)
+            for name, fold in _once(pairs).items()
         },
     )
 
@@ -151,6 +155,8 @@ def _join_sides(file: Path, entries: Sequence[Mapping[str, Sequence[str]]]) -> d
 def _read_fold(name: str, fold: object) -> int | None:
     if fold is None or fold == _ALWAYS:
         return None
+    if isinstance(fold, float) and fold.is_integer():
+        fold = int(fold)
     if type(fold) is not int or fold < 0:
         raise ValueError(f"{name!r} has the fold {fold!r}; use a whole number from 0, or {_ALWAYS}")
     return fold

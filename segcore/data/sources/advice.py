@@ -10,10 +10,10 @@ from segcore.data.names import find_called
 from segcore.data.sources.colours_file import COLOURS_FILES
 from segcore.data.sources.names_file import LISTS_OF_NAMES
 
-_TEXTS: Final = (".csv", ".json", ".md", ".txt", ".xml", ".yaml", ".yml")
+_TEXTS: Final = (".csv", ".json", ".jsonl", ".md", ".ndjson", ".txt", ".xml", ".yaml", ".yml")
 """None of these is a mask; those that hold outlines are in `_OUTLINES`."""
 
-_OUTLINES: Final = (".json", ".txt", ".xml")
+_OUTLINES: Final = (".json", ".ndjson", ".txt", ".xml")
 
 
 def init_command(folder: Path, *, force: bool = False) -> str:
@@ -55,6 +55,6 @@ def tell_other_labels(folder: Path, images: Iterable[Path]) -> str:
     if outlines:
         told += (
             f" If the labels are outlines ({outlines}): 'python -m segcore import coco ANN.json IMAGES OUT' makes "
-            "masks of a COCO file; export others (YOLO, labelme, CVAT) as that or as PNG masks."
+            "masks of a COCO file; export others (YOLO, labelme, CVAT, Labelbox) as that or as PNG masks."
         )
     return told

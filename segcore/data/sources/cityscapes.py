@@ -93,7 +93,8 @@ def _find_roots(folder: Path) -> list[Root]:
         wanted = " and ".join(missing) or f"{_IMAGES}/train/ or {_IMAGES}/val/"
         raise DataError(
             f"{folder} has no {wanted}; unpack leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip into it. "
-            f"Coarse masks ({_COARSE}/) are not read."
+            f"Coarse masks ({_COARSE}/) are not read as Cityscapes'; if it is other data in folders of these names, as "
+            f"Lost and Found is, '{init_command(folder, force=True)}' describes it."
         )
     return roots
 

@@ -4,7 +4,7 @@
     label_colors.txt     64 128 64 Animal        a line for each class
     labelmap.txt         road:128,64,128::       a line for each class, as CVAT writes it
 
-What the first two call void, unlabelled or ignore counts nowhere.
+What they call void, unlabelled or ignore counts nowhere; of a labelmap.txt `meaning` leaves it out.
 """
 
 import csv
@@ -53,7 +53,7 @@ def read_colours(file: Path) -> ClassTable:
         raise DataError(f"{file} is no regular file; it has {form}.")
     try:
         rows = parse(read_text(file))
-        # In masks of numbers CVAT counts all its lines.
+        # In masks of numbers CVAT counts all its lines, so none may be missing yet.
         left_out = [(called, colour) for called, colour in rows if name != LABEL_MAP and is_called_void(called)]
         named = [row for row in rows if row not in left_out]
         names = tuple(name for name, _ in named)

@@ -7,7 +7,7 @@ Facts that neither the paths nor the lists say come from `facts`.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -16,14 +16,14 @@ from unicodedata import normalize
 from segcore.counting import count_words
 from segcore.data.case import Case, DataSet
 from segcore.data.encoding import MaskEncoding
-from segcore.data.listing import list_readings
+from segcore.data.listing import find_images, list_readings
 from segcore.data.names import find_name_fault, has_name, list_first, tell_names
 from segcore.data.sources.assembly import show_ends
 from segcore.data.sources.description import DESCRIPTION_FILE, Description, read_description
 from segcore.data.sources.description_table import build_table
 from segcore.data.sources.facts import add_facts
 from segcore.data.sources.pairing import NO_GROUP, find_beside, tell_beside
-from segcore.data.sources.patterns import FOLDERS, NAME, Found, find_files, index_files, list_shared
+from segcore.data.sources.patterns import FOLDERS, FRAME, NAME, Found, find_files, index_files, list_shared
 from segcore.data.sources.split_names import find_side
 from segcore.data.texts import read_text
 from segcore.errors import DataError
@@ -107,8 +107,11 @@ def pair_files(folder: Path, images: str, masks: str) -> Files:
     shared = list_shared(images, masks)
     image_of, image_problems = index_files(labelled, shared)
     mask_of, mask_problems = index_files([one for one in found_masks if not _is_test(one)], shared)
-    beside = find_beside(mask_of.keys() - image_of.keys(), mask_of.keys() & image_of.keys(), is_told=True)
-    lonely_images = [image_of[key].file for key in image_of if key not in mask_of]
+    paired = mask_of.keys() & image_of.keys()
+    # In one folder with images they fit the pattern of these.
+    shown = find_beside(image_of.keys() - paired, paired)
+    beside = find_beside(mask_of.keys() - paired, paired, is_told=True)
+    lonely_images = [image_of[key].file for key in image_of if key not in mask_of and key not in shown]
     lonely_masks = [mask_of[key].file for key in mask_of if key not in image_of and key not in beside]
     problems += [*image_problems, *mask_problems]
     problems += [
@@ -121,8 +124,22 @@ def pair_files(folder: Path, images: str, masks: str) -> Files:
     return Files(
         pairs=tuple((image_of[key], mask_of[key]) for key in image_of if key in mask_of),
         problems=tuple(problems),
-        notes=(f"files: {images} and {masks}", *notes, *tell_beside(beside)),
+        notes=(
+            f"files: {images} and {masks}",
+            *notes,
+            *tell_beside([*beside, *shown]),
+            *_tell_unfit(found_images, found_masks),
+        ),
     )
+
+
+def _tell_unfit(images: Sequence[Found], masks: Sequence[Found]) -> list[str]:
+    """Say which images lie beside those of a pattern and fit none, where there are some."""
+    fitting = {one.file for one in (*images, *masks)}
+    folders = sorted({one.file.parent for one in images})
+    unfit = [file for folder in folders for file in find_images(folder)[0] if file not in fitting]
+    told = count_words(len(unfit), "file beside the images that fits", "files beside the images that fit")
+    return [f"left out: {told} neither pattern, such as {unfit[0].name}"] if unfit else []
 
 
 def _leave_out_sides(images: Sequence[Found], masks: Sequence[Found]) -> tuple[list[Found], list[str]]:
@@ -156,7 +173,7 @@ def _name(pairs: Sequence[tuple[Found, Found]], encoding: MaskEncoding) -> tuple
     said = [{**mask.said, **image.said} for image, mask in pairs]
     names = [one[NAME] for one in said]
     if len(set(names)) < len(names):
-        names = ["_".join([*(one[key] for key in sorted(one) if key != NAME and one[key]), one[NAME]]) for one in said]
+        names = [_join_facts(one) for one in said]
         names = [name.replace("/", "_") for name in names]
     cases, problems = [], []
     for name, one, (image, mask) in zip(names, said, pairs, strict=True):
@@ -175,12 +192,19 @@ def _name(pairs: Sequence[tuple[Found, Found]], encoding: MaskEncoding) -> tuple
                 encoding=encoding,
                 group=one.get("group") or one.get(FOLDERS) or NO_GROUP,
                 condition=one.get("condition", ""),
+                frame=int(one[FRAME]) if FRAME in one else None,
                 split=side,
             )
             cases.append(case)
     twice = [name for name, times in Counter(case.name for case in cases).items() if times > 1]
     problems += [f"{name!r}: two images have this name; tell them apart by a {{group}} in their path" for name in twice]
     return sorted(cases, key=lambda case: case.name), problems
+
+
+def _join_facts(said: Mapping[str, str]) -> str:
+    """Return all that a path says, its name last; a frame that is in the name once."""
+    told = [key for key in sorted(said) if key != NAME and said[key] and (key != FRAME or said[key] not in said[NAME])]
+    return "_".join(said[key] for key in (*told, NAME))
 
 
 def _find_fault(text: str) -> str:

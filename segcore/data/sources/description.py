@@ -16,6 +16,7 @@ What the table of classes means for masks says `description_table`; the files ar
 
 import difflib
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -25,9 +26,9 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from segcore.data.classes import MOST_CLASSES
-from segcore.data.names import refuse_repeated_keys
+from segcore.data.names import list_first, refuse_repeated_keys
 from segcore.data.sources.advice import init_command
-from segcore.data.sources.patterns import find_pattern_fault, list_places
+from segcore.data.sources.patterns import find_mismatch, find_pattern_fault, list_places
 from segcore.data.texts import read_text
 from segcore.errors import DataError
 
@@ -97,11 +98,37 @@ _EXAMPLE: Final = (
 _MOST_PROBLEMS: Final = 50
 _TOLD_LETTERS: Final = 300
 _ADAPTER: Final = TypeAdapter(Description)
-_KEYS: Final = {
+_KEYS: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
     (): ("images", "masks", "encoding", "classes", "void", "ignored", "scored", "reduce_zero_label", "splits"),
     ("classes",): ("name", "ids", "colours", "rgb"),
     ("splits",): ("train", "val", "test"),
 }
+
+
+def refuse_foreign(file: Path) -> None:
+    """Refuse a `dataset.json` of another program, such as nnU-Net, to which it may mean something.
+
+    Args:
+        file: which may be damaged, or missing; what has any of our own keys is ours.
+
+    Raises:
+        DataError: naming what it has, and what to do.
+    """
+    try:
+        content = json.loads(read_text(file)) if file.is_file() else None
+    except (ValueError, RecursionError, OSError):
+        return
+    # COCO's files have images too, which are no pattern.
+    ours = {*_KEYS[()]} - {"images", "splits"}
+    if not isinstance(content, dict) or not content or content.keys() & ours or isinstance(content.get("images"), str):
+        return
+    folder = shlex.quote(str(file.parent.resolve()))
+    raise DataError(
+        f"{file} is another program's: it has {list_first([*map(repr, content)])}, and nothing of this project's form. "
+        f"Where that program needs it, link what lies beside it into a new folder and give that: 'mkdir NEW && ln -s "
+        f"{folder}/* NEW && rm NEW/{DESCRIPTION_FILE}'; else move it away. Or say which layout the folder has with "
+        "--layout, such as pairs."
+    )
 
 
 def read_description(file: Path) -> Description:
@@ -112,6 +139,7 @@ def read_description(file: Path) -> Description:
     """
     if not file.is_file():
         raise DataError(f"{file} is no regular file; '{init_command(file.parent)}' writes a first one.")
+    refuse_foreign(file)
     try:
         text = read_text(file)
         json.loads(text, object_pairs_hook=refuse_repeated_keys)
@@ -170,6 +198,8 @@ def _find_problems(description: Description) -> Iterator[str]:
     if description.images == description.masks:
         yield "images and masks are one pattern; let each fit its own files"
     readable = not any(faults.values())
+    if readable and (mismatch := find_mismatch(description.images, description.masks)):
+        yield mismatch
     if description.splits and readable and any("split" in list_places(text) for text in patterns.values()):
         yield "splits: the paths have {split} already; take one of them out"
     for side, path in (description.splits or {}).items():

@@ -7,6 +7,7 @@ from pathlib import Path
 from segcore.counting import count_words
 from segcore.data.classes import BACKGROUND, VOID, ClassTable, score_all_but_background
 from segcore.data.colours import BLACK, Colour, choose_colours
+from segcore.data.decoding import read_mode
 from segcore.data.encoding import Kind, build_encoding, colour_code
 from segcore.data.names import list_first
 from segcore.data.sources.description import TO_DO, DescribedClass, Description
@@ -25,8 +26,8 @@ def build_table(description: Description, masks: Sequence[Path]) -> Table:
     Raises:
         DataError: when the classes contradict each other, or masks are of another kind.
     """
-    kind, palette = _find_kind(description, masks)
     notes = [f"classes: {len(description.classes)}, named in dataset.json"]
+    kind, palette = _find_kind(description, masks, notes)
     entries = description.classes
     if description.numbered:
         entries = _number(entries, kind, masks, notes)
@@ -52,14 +53,20 @@ def build_table(description: Description, masks: Sequence[Path]) -> Table:
     return Table(classes=classes, encoding=encoding, notes=tuple(notes))
 
 
-def _find_kind(description: Description, masks: Sequence[Path]) -> tuple[Kind, tuple[Colour, ...]]:
+def _find_kind(description: Description, masks: Sequence[Path], notes: list[str]) -> tuple[Kind, tuple[Colour, ...]]:
     if description.encoding == "rgb":
         return "rgb", ()
     if description.encoding == "index":
         kind: Kind = "index"
         # Whoever says that masks hold numbers need not care for palettes.
         with suppress(DataError):
-            kind = "grey" if find_kind(masks)[0] == "grey" else "index"
+            found = find_kind(masks)[0]
+            kind = "grey" if found == "grey" else "index"
+            if found == "rgb" and read_mode(masks[0])[0] == "P":
+                notes.append(
+                    "palettes: each mask has its own, and its numbers are read whatever their colours; if these are "
+                    "meant, write the encoding rgb"
+                )
         require_one_reading(masks, kind)
         return kind, ()
     kind, palette = find_kind(masks)

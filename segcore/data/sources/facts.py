@@ -48,11 +48,17 @@ def add_facts(folder: Path, cases: Sequence[Case]) -> tuple[list[Case], list[str
     known: list[Case] = []
     left_out = 0
     for case in cases:
-        facts = {**_read_beside(case.image, problems), **rows.pop(case.name, {})}
+        row = rows.pop(case.name, {})
+        facts = {**_read_beside(case.image, problems), **row}
         if _read_side(facts) == "test":
             left_out += 1
-        elif (found := _apply(case, facts, problems)) is not None:
+            continue
+        found = _apply(case, facts)
+        if isinstance(found, Case):
             known.append(found)
+        else:
+            beside = f"; if another program wrote {case.image.stem}.json, move it away"
+            problems += [f"{case.name}: {fault}{'' if row.keys() >= {column} else beside}" for column, fault in found]
     if rows:
         lack = "that no image has, to be taken out"
         problems.append(f"{FACTS_FILE}: {tell_names(f'names {lack}', list(rows), one=f'name {lack}')}")
@@ -109,28 +115,28 @@ def _read_beside(image: Path, problems: list[str]) -> dict[str, Any]:
     return {key: known[key] for key in _COLUMNS[1:] if known.get(key) is not None}
 
 
-def _apply(case: Case, facts: Mapping[str, Any], problems: list[str]) -> Case | None:
+def _apply(case: Case, facts: Mapping[str, Any]) -> Case | list[tuple[str, str]]:
+    """Return the case with its facts, or what is wrong with them, by column."""
     changes: dict[str, Any] = {}
-    faults = []
+    faults: list[tuple[str, str]] = []
     for column in ("group", "condition"):
         if column in facts:
             value = facts[column]
             fault = find_name_fault(value) if isinstance(value, str) else f"is {value!r:.40}, not a text"
-            faults += [f"{case.name}: {column} {fault}"] if fault else []
+            faults += [(column, f"{column} {fault}")] if fault else []
             changes[column] = value
     if "frame" in facts:
         text = str(facts["frame"])
         if not _WHOLE.fullmatch(text):
-            faults.append(f"{case.name}: frame is {facts['frame']!r:.40}, not a whole number")
+            faults.append(("frame", f"frame is {facts['frame']!r:.40}, not a whole number"))
         else:
             changes["frame"] = int(text)
     if "split" in facts:
         side = _read_side(facts)
         if not side and facts["split"] != "":
-            faults.append(f"{case.name}: split is {facts['split']!r:.40}; use train, val or test, or leave it empty")
+            faults.append(("split", f"split is {facts['split']!r:.40}; use train, val or test, or leave it empty"))
         changes["split"] = side
-    problems += faults
-    return None if faults else replace(case, **changes)
+    return faults or replace(case, **changes)
 
 
 def _read_side(facts: Mapping[str, Any]) -> Side:

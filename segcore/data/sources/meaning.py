@@ -3,7 +3,9 @@
 Finding the table lives in `tables`.
 """
 
-from collections.abc import Mapping, Sequence, Set
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -19,6 +21,7 @@ CLASSES_FILE: Final = "classes.json"
 
 _FEWEST: Final = 2
 """Classes of a table."""
+_SAMPLE: Final = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,11 +82,12 @@ def read_by(table: ClassTable, kind: Kind, palette: Sequence[Colour], source: st
     return Table(classes=table, encoding=encoding, notes=(*notes, told), source=source)
 
 
-def leave_out_void(table: Table) -> Table:
+def leave_out_void(table: Table, masks: Sequence[Path]) -> Table:
     """Return what masks mean without the classes that are called void, of which the pixels count nowhere.
 
     Args:
-        table: by a list of names; where it names one class beside void, that is everything else, and a class.
+        table: by a list of names or colours; where it has one class beside void, that is everything else, and a class.
+        masks: at least one.
     """
     classes = table.classes
     kept = [index for index, name in enumerate(classes.names) if not is_called_void(name)]
@@ -100,13 +104,36 @@ def leave_out_void(table: Table) -> Table:
             names=tuple(classes.names[index] for index in kept),
             colours=tuple(classes.colours[index] for index in kept),
             scored=tuple(name for name in classes.scored if not is_called_void(name)),
-            ids=tuple(classes.ids[index] for index in kept),
+            void=classes.void if classes.ids else (*classes.void, *_list_others(classes.colours, kept)),
+            ids=tuple(classes.ids[index] for index in kept if classes.ids),
         ),
         encoding=replace(
             table.encoding, index_of=tuple((code, place_of.get(index, VOID)) for code, index in table.encoding.index_of)
         ),
-        notes=(*table.notes, f"void by their names: {told}"),
+        notes=(*table.notes, f"void by their names: {told}", *_doubt_two_voids(table, kept, masks)),
     )
+
+
+def _doubt_two_voids(table: Table, kept: Sequence[int], masks: Sequence[Path]) -> Iterator[str]:
+    """Yield what may be misread where 0 is void by its name and masks have 255 too."""
+    first, kind = table.classes.names[kept[0]], table.encoding.kind
+    index_of = dict(table.encoding.index_of)
+    if kind == "rgb" or index_of.get(1) != kept[0] or index_of.get(0, VOID) in (VOID, *kept):
+        return
+    found: Counter[int] = Counter()
+    for mask in masks[:: max(1, len(masks) // _SAMPLE)]:
+        # Who decodes all masks names one that cannot be.
+        with suppress(DataError):
+            found += count_codes([mask], kind)
+    if {0, VOID} <= found.keys():
+        yield (
+            f"masks have 0 and {VOID}: if 0 is {first}, as in COCO-Stuff's, and {VOID} alone is void, every class is "
+            f"read one off: then take {table.classes.names[index_of[0]]} out of {table.source}, and its numbers"
+        )
+
+
+def _list_others(colours: Sequence[Colour], kept: Sequence[int]) -> tuple[Colour, ...]:
+    return tuple(colour for index, colour in enumerate(colours) if index not in kept)
 
 
 def stand_for_colours(

@@ -17,12 +17,14 @@ from segcore.data.sources.advice import class_masks_command
 from segcore.data.sources.mask_values import MaskValues
 from segcore.data.sources.match import Patterns
 from segcore.data.sources.pairing import SHOWN_ENDINGS, SHOWN_FOLDERS
-from segcore.data.sources.patterns import CLASS, NAME, count_letters, find_files, index_files, list_shared
+from segcore.data.sources.patterns import CLASS, NAME, count_letters, find_files, index_files, list_places, list_shared
 from segcore.errors import DataError
 
 _PLACE: Final = f"{{{CLASS}}}"
 _WORD_AT_END: Final = re.compile(r"[^\W_]+$")
 _NAME_AND_ENDING: Final = re.compile(rf"(.*\{{{NAME}\}})(.*[^\W_])(\.[^.]+)")
+_OF_OBJECTS: Final = re.compile(r"(?<!\*)\*(?!\*).*\.")
+"""A * that is not the suffix."""
 _SHOWN: Final = frozenset((*SHOWN_FOLDERS, *(ending.removeprefix("_").lower() for ending in SHOWN_ENDINGS)))
 _MOST_TOLD: Final = 50
 _OF_ONE_CLASS: Final = 2
@@ -61,11 +63,11 @@ class Labelled:
 
     Args:
         image: the image's file.
-        mask_of: the mask's file by the name of its class.
+        masks_of: the files of its masks by the name of their class; several where each is of an object.
     """
 
     image: Path
-    mask_of: Mapping[str, Path]
+    masks_of: Mapping[str, tuple[Path, ...]]
 
 
 def find_class_masks(folder: Path, patterns: Patterns) -> ClassMasks | None:
@@ -78,6 +80,8 @@ def find_class_masks(folder: Path, patterns: Patterns) -> ClassMasks | None:
     Raises:
         OSError: when a folder may not be read.
     """
+    if NAME not in list_places(patterns.images):
+        return None
     found_images = find_files(folder, patterns.images)[0]
     images, names = {one.file for one in found_images}, {one.said[NAME] for one in found_images}
     for text in _list_texts(patterns.masks):
@@ -120,7 +124,8 @@ def find_labelled(folder: Path, images: str, masks: str) -> tuple[list[Labelled]
     Args:
         folder: the data-set folder.
         images: pattern of the images' paths, without fault.
-        masks: pattern of the masks' paths with a `{class}`, without fault.
+        masks: pattern of the masks' paths with a `{class}`, without fault; where it has a *, what that stands for tells
+            masks of one class and image apart.
 
     Raises:
         DataError: with every mask that has no image, and what else does not fit together.
@@ -137,16 +142,17 @@ def find_labelled(folder: Path, images: str, masks: str) -> tuple[list[Labelled]
         found_masks = [one for one in found_masks if one.file not in {image.file for image in found_images}]
     shared = list_shared(images, masks)
     image_of, problems = index_files(found_images, shared)
-    mask_of, twins = index_files(found_masks, [*shared, CLASS])
-    masks_of: dict[str, dict[str, Path]] = defaultdict(dict)
-    for key, one in mask_of.items():
-        masks_of[key.rpartition("/")[0]][one.said[CLASS]] = one.file
-    lonely = [file for key in masks_of if key not in image_of for file in masks_of[key].values()]
+    twins = [] if _OF_OBJECTS.search(masks) else index_files(found_masks, [*shared, CLASS])[1]
+    masks_of: dict[str, dict[str, tuple[Path, ...]]] = defaultdict(dict)
+    for one in found_masks:
+        of_image, name = masks_of["/".join(one.said[place] for place in shared)], one.said[CLASS]
+        of_image[name] = (*of_image.get(name, ()), one.file)
+    lonely = [file for key in masks_of if key not in image_of for files in masks_of[key].values() for file in files]
     problems += [*twins, *(f"{file.relative_to(folder)}: a mask without an image of {images}" for file in lonely)]
     classes = dict.fromkeys(one.said[CLASS] for one in found_masks)
     problems += [f"class name {fault}; rename its masks" for fault in map(find_name_fault, classes) if fault]
-    labelled = [Labelled(image=one.file, mask_of=masks_of[key]) for key, one in image_of.items() if key in masks_of]
-    if not mask_of:
+    labelled = [Labelled(image=one.file, masks_of=masks_of[key]) for key, one in image_of.items() if key in masks_of]
+    if not found_masks:
         problems.append(f"{masks}: no file fits but the images; say where masks lie")
     if problems:
         told = problems[:_MOST_TOLD]

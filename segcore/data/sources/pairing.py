@@ -23,13 +23,15 @@ MASK_ENDINGS: Final = (
 )  # fmt: skip
 """Of a file's name before its suffix, in the order in which they are preferred."""
 
-SHOWN_ENDINGS: Final = ("_color", "_colored", "_labelColor", "_overlay", "_vis", "_instanceIds", "_instanceTrainIds")
+SHOWN_ENDINGS: Final = (
+    "_color", "_colored", "_labelColor", "_overlay", "_vis", "_inst", "_instance", "_instanceIds", "_instanceTrainIds",
+)  # fmt: skip
 """Of pictures of a mask, and of its objects; where another ending stands beside a mask, nobody knows which is meant."""
 
 SHOWN_FOLDERS: Final = (
-    "colormaps", "color_labels", "semantic_rgb", "instance", "instances", "panoptic", "masks_human",
+    "colormaps", "color_labels", "semantic_rgb", "inst", "instance", "instances", "panoptic", "masks_human",
 )  # fmt: skip
-"""Of such pictures, in BDD100K, KITTI and Supervisely; lower case."""
+"""Of such pictures, in BDD100K, KITTI, VIPER and Supervisely; lower case."""
 
 NO_GROUP: Final = "all"
 """Group of images that lie in no folder of their own."""

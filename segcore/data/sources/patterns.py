@@ -2,6 +2,7 @@
 
     {name}                          what image and mask share; up to the next /
     {group} {condition} {split}     facts that the path tells; written twice, both places say the same
+    {frame}                         digits: the frame in the group's video; without a {name}, the file's is the name
     {class}                         of masks of one class each, as `class_masks` puts them together
     *                               any letters but /
     **                              any folders, or none
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Final
 from unicodedata import normalize
 
-from segcore.data.listing import walk_files
+from segcore.data.listing import name_of, walk_files
 from segcore.data.names import has_controls
 
 NAME: Final = "name"
@@ -25,7 +26,8 @@ CLASS: Final = "class"
 FOLDERS: Final = "folders"
 """What `Found.said` calls the folders that `**` stands for."""
 
-_FACTS: Final = (NAME, "group", "condition", "split")
+FRAME: Final = "frame"
+_FACTS: Final = (NAME, "group", "condition", FRAME, "split")
 _PARTS: Final = re.compile(r"(\{[^{}]*\}|\*)")
 _WILD: Final = re.compile(r"[{}*]")
 
@@ -65,13 +67,25 @@ def find_pattern_fault(text: str, *, of_one_class: bool = False) -> str:
         return f"has {{{unknown[0]}}}; " + (f"did you mean {{{near[0]}}}?" if near else f"use {_tell(known)}")
     if "{" in _PARTS.sub("", text) or "}" in _PARTS.sub("", text):
         return f"has a brace without its other; use {_tell(known)}"
-    if NAME not in names:
+    if NAME not in names and (FRAME not in names or of_one_class):
         return "lacks {name}, which says what an image and its mask share, as in 'images/{name}.jpg'"
     if of_one_class and CLASS not in names:
         return "lacks {class}, which is the name of a mask's class, as in 'masks/{class}/{name}.png'"
     if any("**" in part and part != "**" for part in parts) or parts.count("**") > 1 or parts[-1] == "**":
         return "may have one ** in the place of a folder, as in 'images/**/{name}.jpg'"
     return ""
+
+
+def find_mismatch(images: str, masks: str) -> str:
+    """Say what keeps images and masks of two patterns without fault from being told to belong together, or nothing.
+
+    Args:
+        images: pattern of the images' paths.
+        masks: pattern of the masks' paths.
+    """
+    if {NAME, FRAME} & list_places(images) & list_places(masks):
+        return ""
+    return f"images {images!r:.100} and masks {masks!r:.100} share neither {{name}} nor {{frame}}; write one in both"
 
 
 def list_places(text: str) -> frozenset[str]:
@@ -110,7 +124,8 @@ def find_files(folder: Path, text: str, names: Set[str] = frozenset()) -> tuple[
         known = (fit for one in expressions if (fit := one.fullmatch(path)) and fit[NAME] in names)
         fit = next(known, None) or whole.fullmatch(path)
         if fit is not None:
-            fitting.append(Found(file=file, said={place: value.strip("/") for place, value in fit.groupdict().items()}))
+            said = {place: value.strip("/") for place, value in fit.groupdict().items()}
+            fitting.append(Found(file=file, said={NAME: name_of(file), **said}))
     if fitting:
         return fitting, []
     return [], [f"{text}: " + ("no image file fits" if start.is_dir() else f"there is no folder {start}")]
@@ -134,7 +149,10 @@ def index_files(files: Sequence[Found], places: Sequence[str]) -> tuple[dict[str
         first = found.setdefault("/".join(one.said[place] for place in places), one)
         if first is not one:
             told = " and ".join(f"{{{place}}} {one.said[place]!r}" for place in places)
-            problems.append(f"{one.file.name}: has {told}, as {first.file.name}; remove one, or tell them apart")
+            problems.append(
+                f"{one.file.name}: has {told}, as {first.file.name}; remove one, or write into the pattern what one "
+                "alone has"
+            )
     return found, problems
 
 
@@ -168,6 +186,9 @@ def _translate_place(token: str, seen: set[str]) -> str:
     if name in seen:
         return f"(?P={name})"
     seen.add(name)
+    if name == FRAME:
+        # All digits that stand there, of which neither * nor a name takes some.
+        return rf"(?<![0-9])(?P<{name}>[0-9]{{1,18}})(?![0-9])"
     # A name takes what it can: in 'a.b.jpg', {name}.* calls it a.b.
     return f"(?P<{name}>[^/]+)" if name == NAME else f"(?P<{name}>[^/]+?)"
 

@@ -83,12 +83,12 @@ def _find_named(folder: Path, kind: Kind, palette: Sequence[Colour], masks: Sequ
     if table is not None:
         return read_by(table, kind, palette, CLASSES_FILE, masks)
     if kind != "rgb" and (file := find_names_file(folder)) is not None:
-        return leave_out_void(read_by(_table_of_names(file, palette), kind, palette, file.name, masks))
+        return leave_out_void(read_by(_table_of_names(file, palette), kind, palette, file.name, masks), masks)
     if (file := find_colours_file(folder)) is not None:
         named = read_colours(file)
         # Of numbers that stand for no colours it says nothing.
         if kind == "rgb" or stand_for_colours(named, kind, palette, file.name, masks):
-            return read_by(named, kind, palette, file.name, masks)
+            return leave_out_void(read_by(named, kind, palette, file.name, masks), masks)
     return None
 
 

@@ -24,8 +24,9 @@ from segcore.data.names import find_name_fault
 from segcore.data.sources.assembly import assemble, require_pairs, tell_roots
 from segcore.data.sources.colours_file import LABEL_MAP, read_colours
 from segcore.data.sources.kinds import count_codes, find_kind
-from segcore.data.sources.meaning import Table, read_by
+from segcore.data.sources.meaning import Table, leave_out_void, read_by
 from segcore.data.sources.pairing import NO_GROUP, Pair, Pairing, Root
+from segcore.data.sources.split_names import find_side
 from segcore.data.sources.tables import find_table, names_classes
 from segcore.data.texts import read_text
 from segcore.errors import DataError
@@ -132,7 +133,9 @@ def _read_lists(place: Path, images: Collection[str], masked: Collection[str]) -
     names: dict[str, list[str]] = {}
     for file in sorted(place.glob("*.txt")):
         if file.is_file():
-            names.setdefault(file.stem.lower(), []).extend(_find_name(line, images) for line in _read_list(file))
+            # CVAT calls them Train.txt and Validation.txt.
+            title = find_side(file.stem) or file.stem.lower()
+            names.setdefault(title, []).extend(_find_name(line, images) for line in _read_list(file))
     testing = frozenset(names.get(_TEST, ()))
     divided = "train" in names or "val" in names
     taken = [title for title in names if (title in _SPLITS if divided else title != _TEST)]
@@ -190,7 +193,7 @@ def _find_table(folder: Path, masks: Sequence[Path]) -> Table:
         return find_table(folder, masks)
     kind, palette = find_kind(masks)
     if (folder / LABEL_MAP).is_file():
-        return read_by(read_colours(folder / LABEL_MAP), kind, palette, LABEL_MAP, masks)
+        return leave_out_void(read_by(read_colours(folder / LABEL_MAP), kind, palette, LABEL_MAP, masks), masks)
     if all(_VOC_NAME.fullmatch(name_of(mask)) for mask in masks) and (own := _read_as_voc(masks, kind, palette)):
         return own
     table = find_table(folder, masks)

@@ -6,7 +6,7 @@ import pytest
 from rich.table import Table
 
 import segcore.commands
-from segcore.commands.console import PlainConsole, console, make_folder, print_error
+from segcore.commands.console import PlainConsole, console, error_console, make_folder, print_error
 from segcore.errors import DataError, StorageError
 
 
@@ -66,3 +66,15 @@ def test_console_that_nobody_reads_any_more_prints_to_nowhere():
         os.close(reading)
         printer.print("one")
         printer.print("two")
+
+
+def test_very_many_problems_are_cut_short_on_a_terminal_alone(capsys, monkeypatch):
+    """The summary is a line, too: of 300 problems it leaves 99."""
+    error = DataError("Much is wrong:", [f"{number}.png: is damaged" for number in range(300)])
+    print_error(error)
+    assert capsys.readouterr().err.count("is damaged") == 300
+    monkeypatch.setattr(error_console, "_force_terminal", True)
+    print_error(error)
+    told = capsys.readouterr().err
+    assert told.count("is damaged") == 99
+    assert "and 201 more lines; the same command with 2> problems.txt behind it keeps all" in told

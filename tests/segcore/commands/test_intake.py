@@ -2,7 +2,9 @@
 
 import errno
 import json
+import re
 import shlex
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -86,6 +88,21 @@ def test_init_writes_over_nothing_without_being_told_to(tmp_path):
     assert (tmp_path / "dataset.json").read_text(encoding="utf-8") == "mine"
     run("init", tmp_path, "--force")
     assert "TODO_class_7" in (tmp_path / "dataset.json").read_text(encoding="utf-8")
+
+
+def test_init_leaves_the_description_of_another_program_even_when_told_to_write(tmp_path):
+    file = save(tmp_path, "imagesTr", "labelsTr") / "dataset.json"
+    file.write_text('{"channel_names": {"0": "R"}, "labels": {"background": 0}}', encoding="utf-8")
+    with pytest.raises(DataError, match=r"is another program's: it has 'channel_names', 'labels'") as refused:
+        run("init", tmp_path, "--force")
+    assert "channel_names" in file.read_text(encoding="utf-8")
+    (tmp_path / "below").mkdir()
+    told = re.search("'(mkdir .*)';", str(refused.value))
+    assert told
+    subprocess.run(["sh", "-c", told[1]], check=True, cwd=tmp_path / "below")
+    run("init", tmp_path / "below/NEW", "--images", "imagesTr/{name}.jpg", "--masks", "labelsTr/{name}.png")
+    assert len(read_dataset(tmp_path / "below/NEW").cases) == 2
+    assert "channel_names" in file.read_text(encoding="utf-8")
 
 
 def test_init_says_of_folders_that_no_pattern_can_name_that_they_need_other_names(tmp_path):
@@ -210,3 +227,16 @@ def test_patterns_of_class_masks_are_checked_first(tmp_path):
         run("import", "masks", folder, tmp_path / "out", "--images", "fotos/{name}.jpg", "--masks", "truth/{name}.png")
     with pytest.raises(DataError, match="is no folder"):
         run("import", "masks", tmp_path / "x", tmp_path / "out", "--images", "{name}.jpg", "--masks", "{class}/{name}")
+
+
+def test_import_masks_says_that_classes_with_numbers_may_be_objects(tmp_path):
+    folder = save(tmp_path / "in", "images", "masks")
+    for name in "ab":
+        (folder / f"masks/{name}.png").unlink()
+        for number in range(2):
+            Image.fromarray(np.eye(8, 32, dtype=np.uint8)).save(folder / f"masks/{name}_car_{number}.png")
+    options = ("--images", "images/{name}.jpg", "--masks")
+    out = run("import", "masks", folder, tmp_path / "out", *options, "masks/{name}_{class}.png")
+    assert "classes that differ in a number: car_0, car_1; if it tells objects of a class apart, write *" in out
+    out = run("import", "masks", folder, tmp_path / "other", *options, "masks/{name}_{class}_*.png")
+    assert "differ in a number" not in out

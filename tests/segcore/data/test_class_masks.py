@@ -117,6 +117,33 @@ def test_an_image_without_any_mask_is_left_out_and_one_without_some_has_not_thes
     assert decode(tmp_path) == {"a": [1, 2, 0, 0], "b": [0, 0, 0, 0]}
 
 
+def test_masks_of_objects_of_a_class_are_united_where_a_star_tells_them_apart(tmp_path):
+    put_image(tmp_path, "in/images/a.jpg")
+    put_mask(tmp_path, "in/masks/a_car_0.png", [1, 0, 0, 0])
+    put_mask(tmp_path, "in/masks/a_car_1.png", [1, 1, 0, 0])
+    put_mask(tmp_path, "in/masks/a_road_0.png", [0, 0, 0, 1])
+    report = put_together(tmp_path, masks="masks/{name}_{class}_*.png")
+    assert decode(tmp_path) == {"a": [1, 1, 0, 2]}
+    assert report.names == {0: "background", 1: "car", 2: "road"} and report.pixels == {0: 1, 1: 2, 2: 1}
+    # Objects of one class may cover each other.
+    assert report.overlapping == 0
+
+
+def test_every_mask_of_objects_that_cannot_be_used_is_told(tmp_path):
+    put_image(tmp_path, "in/images/a.jpg")
+    put_mask(tmp_path, "in/masks/a_car_0.png", [1, 0, 0])
+    put_mask(tmp_path, "in/masks/a_car_1.png", [1, 0, 0, 0, 0])
+    told = refuse(tmp_path, masks="masks/{name}_{class}_*.png")
+    assert "class 'car': a_car_0.png: 3x1 pixels, but a.jpg has 4x1" in told and "a_car_1.png: 5x1 pixels" in told
+
+
+def test_two_masks_of_a_class_are_refused_where_no_star_tells_them_apart(tmp_path):
+    put_image(tmp_path, "in/images/a.jpg")
+    for suffix in ("png", "bmp"):
+        put_mask(tmp_path, f"in/masks/car/a.{suffix}", [1, 0, 0, 0])
+    assert "{name} 'a' and {class} 'car', as a.bmp; remove one" in refuse(tmp_path, masks="masks/{class}/{name}.*")
+
+
 def test_a_mask_of_more_colours_is_none_of_one_class(tmp_path):
     put_image(tmp_path, "in/images/a.jpg")
     put_mask(tmp_path, "in/masks/car/a.png", [0, 1, 2, 2], white=100)

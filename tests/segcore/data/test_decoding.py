@@ -231,3 +231,11 @@ def test_large_images_are_worked_on_one_at_a_time_and_small_ones_together(tmp_pa
         assert list(pool.map(meet, ["small"] * 3)) == [True] * 3
         # Three would meet; one alone waits in vain, and breaks the barrier for the others.
         assert list(pool.map(meet, ["large"] * 3)) == [False] * 3
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_missing_file_and_a_link_that_leads_nowhere_are_called_so(tmp_path, linked):
+    if linked:
+        (tmp_path / "a.jpg").symlink_to(tmp_path / "gone.jpg")
+    with pytest.raises(DataError, match=r"a\.jpg: there is none in .*, or only a link that leads nowhere; put"):
+        decode_rgb(tmp_path / "a.jpg")

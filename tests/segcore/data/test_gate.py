@@ -2,6 +2,7 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -265,3 +266,17 @@ def test_masks_of_0_and_255_beside_masks_of_0_and_1_are_told_of(tmp_path):
     numbers_HW[0] = VOID
     Image.fromarray(numbers_HW).save(changed)
     assert not any("255" in warning for warning in inspect(tmp_path).findings.warnings)
+
+
+def test_frames_of_a_drive_that_nobody_numbered_are_told_of(tmp_path):
+    passed_HW3 = cv2.resize(np.random.default_rng(0).integers(0, 256, (4, 24, 3), dtype=np.uint8), (480, 32))
+    for part in ("images", "masks"):
+        (tmp_path / part).mkdir()
+    for number in range(24):
+        Image.fromarray(passed_HW3[:, 4 * number :][:, :48]).save(tmp_path / f"images/x{number}.png")
+        Image.fromarray(np.eye(32, 48, dtype=np.uint8)).save(tmp_path / f"masks/x{number}.png")
+    (warning,) = inspect(tmp_path).findings.warnings
+    assert "images look like the one before them by name, which another fold has (x0 and x1 first)" in warning
+    assert warning.endswith("or in a cases.csv, which frame each is")
+    (tmp_path / "cases.csv").write_text("name,frame\n" + "".join(f"x{number},{number}\n" for number in range(24)))
+    assert inspect(tmp_path).findings.warnings == ()

@@ -99,7 +99,7 @@ def test_mask_of_16_bits_with_small_values_is_read_as_it_is(tmp_path):
 def test_mask_of_colours_of_16_bits_or_of_floating_point_is_refused(tmp_path):
     # Read by its high byte, this blue would be black.
     _save_16_bit_rgb(tmp_path / "a.png", np.array([[(0, 0, 255)]]))
-    with pytest.raises(DataError, match=r"a\.png: has colours of 16 bits a channel; save the mask with 8"):
+    with pytest.raises(DataError, match=r"a\.png: has colours of 16 bits a channel; take masks of 8 bits"):
         decode_colours(tmp_path / "a.png")
     Image.fromarray(np.array([[0.5]], np.float32)).save(tmp_path / "b.tif")
     with pytest.raises(DataError, match=r"b\.tif: has floating-point values"):

@@ -162,6 +162,7 @@ def test_images_in_folders_below_are_counted_where_one_folder_is_asked_for(tmp_p
     (tmp_path / "city").mkdir()
     (tmp_path / "city" / "a.png").write_bytes(b"")
     assert count_below(tmp_path) == 1
+    assert count_below(tmp_path, [tmp_path / "city", tmp_path / "none"]) == 0
     with pytest.raises(DataError, match="has no image; 1 lie in folders below it: give one of these"):
         list_images(tmp_path)
 

@@ -215,6 +215,7 @@ def test_what_does_not_fit_together_is_told_at_once(tmp_path):
         ("[]", "input should be an object"),
         ('{"images": [], "categories": [], "annotations": [{"segments_info": []}]}', "only those of outlined objects"),
         ('{"images": [{"id": 1}], "annotations": []}', "images[0].file_name is missing"),
+        ('{"shapes": [], "imagePath": "a.jpg"}', "it is no COCO file: labelme's labelme2coco makes one"),
     ],
 )
 def test_a_damaged_file_is_named(tmp_path, text, told):
@@ -228,7 +229,7 @@ def test_images_of_another_size_and_missing_ones_are_told(tmp_path):
     Image.new("RGB", (4, 6)).save(tmp_path / "in/1.png")
     (tmp_path / "in/2.png").unlink()
     told = refuse(tmp_path)
-    assert "1.png: has 4x6 pixels, upright, and 4x4 by the file" in told and "2.png" in told
+    assert "1.png: has 4x6 pixels, upright, and 4x4 by the file" in told and "2.png: there is none in" in told
 
 
 def test_outlines_that_cannot_be_drawn_are_told_at_once(tmp_path):

@@ -50,6 +50,17 @@ def test_names_may_have_the_suffix_of_their_image(read):
     assert read([{"train": ["a.png"], "val": ["b.png"]}]).fold_of == {"a": None, "b": 0}
 
 
+def test_folds_may_have_the_point_that_pandas_writes(read):
+    assert read("name,fold\na,0.0\nb,1.0\nc,train\n", "mine.csv").fold_of == {"a": 0, "b": 1, "c": None}
+    assert read({"a": 0.0, "b": 1.0}).fold_of == {"a": 0, "b": 1}
+
+
+@pytest.mark.parametrize(("content", "name"), [("name,fold\na,0.5\nb,1\n", "mine.csv"), ({"a": 0.5, "b": 1}, "f.json")])
+def test_half_a_fold_is_refused(read, content, name):
+    with pytest.raises(DataError, match=r"'a' has the fold .?0.5.?; use a whole number from 0, or train"):
+        read(content, name)
+
+
 def test_letters_of_a_mac_are_those_of_the_image(read):
     assert read({"cafe\u0301": 0, "b": 1}).fold_of == {"caf\u00e9": 0, "b": 1}
 

@@ -218,6 +218,20 @@ def test_every_fault_of_a_file_is_told_at_once(tmp_path):
         assert line in told
 
 
+@pytest.mark.parametrize("content", ['{"labels": {}, "channel_names": {}}', '{"images": [], "annotations": []}'])
+def test_file_of_another_program_is_told_from_one_with_faults(tmp_path, content):
+    (tmp_path / "dataset.json").write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=r"dataset\.json is another program's: .*link what lies beside it"):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("content", ['{"images": "images/{name}.jpg"}', '{"classes": []}', "{}", "[]"])
+def test_file_with_any_key_of_ours_is_ours(tmp_path, content):
+    (tmp_path / "dataset.json").write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=r"dataset\.json cannot be used"):
+        read_dataset(tmp_path)
+
+
 def test_contradictions_of_a_file_are_told_at_once(tmp_path):
     describe(
         tmp_path,
@@ -371,3 +385,86 @@ def test_sides_whose_names_differ_are_problems_of_both(tmp_path):
     describe(tmp_path, images="photos/{split}/{name}.jpg", masks="truth/{split}/{name}_L.png")
     _, problems = scan_dataset(tmp_path)
     assert problems == ["truth/Train/a_L.png: a mask without an image of photos/{split}/{name}.jpg; take it away"]
+
+
+def test_frame_in_a_path_is_that_of_the_image(tmp_path):
+    mask = np.array([[7, 26]], np.uint8)
+    for drive in ("d1", "d2"):
+        for frame in ("0009", "0010"):
+            save_pair(tmp_path, f"{drive}/{frame}", mask, image="photos/{}.jpg", truth="truth/{}_L.png")
+    describe(tmp_path, images="photos/{group}/{frame}.jpg", masks="truth/{group}/{frame}_L.png")
+    cases = read_dataset(tmp_path).cases
+    assert [(case.name, case.group, case.frame) for case in cases] == [
+        ("d1_0009", "d1", 9),
+        ("d1_0010", "d1", 10),
+        ("d2_0009", "d2", 9),
+        ("d2_0010", "d2", 10),
+    ]
+    assert [case.mask.relative_to(tmp_path).as_posix() for case in cases[:2]] == [
+        "truth/d1/0009_L.png",
+        "truth/d1/0010_L.png",
+    ]
+
+
+def test_name_of_a_file_with_a_frame_is_kept_where_no_other_has_it(tmp_path):
+    save_pair(tmp_path, "a_7", np.array([[7, 26]], np.uint8))
+    describe(tmp_path, images="photos/{group}_{frame}.jpg", masks="truth/{group}_{frame}_L.png")
+    assert [(case.name, case.frame) for case in read_dataset(tmp_path).cases] == [("a_7", 7)]
+
+
+def test_frame_beside_a_name_does_not_pair_them(tmp_path):
+    save_pair(tmp_path, "1", np.array([[7, 26]], np.uint8))
+    describe(tmp_path, images="photos/{frame}.jpg")
+    with pytest.raises(DataError, match=r"share neither \{name\} nor \{frame\}"):
+        read_dataset(tmp_path)
+
+
+def test_image_beside_the_others_that_fits_no_pattern_is_told(tmp_path):
+    for name in ("a_1", "b1"):
+        save_pair(tmp_path, name, np.array([[7, 26]], np.uint8))
+    describe(tmp_path, images="photos/{group}_{name}.jpg", masks="truth/{group}_{name}_L.png")
+    dataset = read_dataset(tmp_path)
+    assert [case.name for case in dataset.cases] == ["1"]
+    assert "left out: 1 file beside the images that fits neither pattern, such as b1.jpg" in dataset.notes
+
+
+def test_masks_of_objects_beside_those_of_classes_are_left_out(tmp_path):
+    for name in ("a", "a_inst"):
+        save_pair(tmp_path, name, np.array([[7, 26]], np.uint8), truth="truth/{}_label.png")
+    (tmp_path / "photos/a_inst.jpg").unlink()
+    describe(tmp_path, masks="truth/{name}_label.png")
+    dataset, problems = scan_dataset(tmp_path)
+    assert [case.mask.name for case in dataset.cases] == ["a_label.png"] and problems == []
+    assert "left out: 1 file that shows other masks or objects, such as a_inst" in dataset.notes
+
+
+def test_pictures_of_masks_in_one_folder_with_the_images_are_left_out(tmp_path):
+    save_pair(tmp_path, "a", np.array([[7, 26]], np.uint8), image="{}.png", truth="{}_mask.png")
+    Image.fromarray(np.full((1, 2, 3), 90, np.uint8)).save(tmp_path / "a_overlay.png")
+    describe(tmp_path, images="{name}.png", masks="{name}_mask.png")
+    dataset, problems = scan_dataset(tmp_path)
+    assert [case.image.name for case in dataset.cases] == ["a.png"] and problems == []
+    assert "left out: 1 file that shows other masks or objects, such as a_overlay" in dataset.notes
+
+
+def test_of_several_images_of_one_mask_the_pattern_is_to_name_one(tmp_path):
+    for fog in ("0.01", "0.02"):
+        save_pair(tmp_path, f"a_{fog}", np.array([[7, 26]], np.uint8), truth="truth/a_L.png")
+    describe(tmp_path, images="photos/{name}_*.jpg")
+    _, (problem,) = scan_dataset(tmp_path)
+    assert problem.endswith("has {name} 'a', as a_0.01.jpg; remove one, or write into the pattern what one alone has")
+    describe(tmp_path, images="photos/{name}_0.02.jpg")
+    assert [case.image.name for case in read_dataset(tmp_path).cases] == ["a_0.02.jpg"]
+
+
+def test_numbers_of_palettes_that_differ_are_told_of(tmp_path):
+    for name, colours in (("a", [0, 0, 0, 9, 0, 0]), ("b", [9, 0, 0, 0, 0, 0])):
+        save_pair(tmp_path, name, np.array([[0, 1]], np.uint8))
+        mask = Image.fromarray(np.array([[0, 1]], np.uint8), mode="P")
+        mask.putpalette(colours)
+        mask.save(tmp_path / f"truth/{name}_L.png")
+    describe(tmp_path, classes=[{"name": "road", "ids": [0]}, {"name": "car", "ids": [1]}])
+    told = "palettes: each mask has its own, and its numbers are read whatever their colours"
+    assert any(note.startswith(told) for note in read_dataset(tmp_path).notes)
+    (tmp_path / "truth/b_L.png").write_bytes((tmp_path / "truth/a_L.png").read_bytes())
+    assert not any(note.startswith(told) for note in read_dataset(tmp_path).notes)

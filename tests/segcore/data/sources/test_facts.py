@@ -108,7 +108,13 @@ def test_fact_that_cannot_be_is_named_and_its_image_left_out(tmp_path, facts, pr
     (tmp_path / "a.json").write_text(json.dumps(facts))
     known, problems, _ = add_facts(tmp_path, [_case(tmp_path, "a"), _case(tmp_path, "b")])
     assert [case.name for case in known] == ["b"]
-    assert problems == [problem]
+    assert problems == [f"{problem}; if another program wrote a.json, move it away"]
+
+
+def test_fact_that_cannot_be_of_the_table_blames_no_document(tmp_path):
+    (tmp_path / "cases.csv").write_text("name,frame\na,x\n")
+    (tmp_path / "a.json").write_text('{"frame": 3}')
+    assert add_facts(tmp_path, [_case(tmp_path, "a")])[1] == ["a: frame is 'x', not a whole number"]
 
 
 def test_names_may_be_written_with_suffix_and_in_either_form_of_a_letter(tmp_path):

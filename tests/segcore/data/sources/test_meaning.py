@@ -61,3 +61,31 @@ def test_void_beside_one_class_is_everything_else(put, tmp_path):
     (tmp_path / "names.txt").write_text("void\nroad\n")
     table = find_table(tmp_path, [mask := put(tmp_path / "a.png", [[0, 1]])])
     assert (table.classes.names, table.encoding.decode(mask).tolist()) == (("void", "road"), [[0, 1]])
+
+
+def test_label_map_in_which_a_colour_is_called_void_counts_it_nowhere(put, tmp_path):
+    mask = put(tmp_path / "masks/a.png", [[(0, 0, 0), (9, 8, 7), (250, 50, 83), (51, 221, 255)]])
+    (tmp_path / "labelmap.txt").write_text("background:0,0,0::\nignore:9,8,7::\nroad:250,50,83::\ncar:51,221,255::\n")
+    table = find_table(tmp_path, [mask])
+    assert table.classes.names == ("background", "road", "car")
+    assert table.classes.scored == ("road", "car")
+    assert table.classes.void == ((9, 8, 7),)
+    assert "void by their names: (9, 8, 7) (ignore)" in table.notes
+    assert table.encoding.decode(mask).tolist() == [[0, 255, 1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "names", "doubted"),
+    [
+        ([0, 1, 255], "0: unlabeled\n1: person\n2: bicycle\n", True),
+        ([0, 1, 2], "0: unlabeled\n1: person\n2: bicycle\n", False),
+        ([1, 2, 255], "0: unlabeled\n1: person\n2: bicycle\n", False),
+        ([0, 7, 255], "0: unlabeled\n7: person\n8: bicycle\n", False),
+        ([0, 1, 255], "0: person\n1: bicycle\n2: unlabeled\n", False),
+    ],
+)
+def test_list_with_void_first_may_be_one_off_where_masks_have_another_void(put, tmp_path, numbers, names, doubted):
+    mask = put(tmp_path / "masks/a.png", [numbers])
+    (tmp_path / "labels.txt").write_text(names)
+    told = "; ".join(find_table(tmp_path, [mask]).notes)
+    assert ("every class is read one off: then take unlabeled out of labels.txt, and its numbers" in told) == doubted

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore.data.sources.patterns import find_files, find_pattern_fault, list_places
+from segcore.data.sources.patterns import find_files, find_mismatch, find_pattern_fault, list_places
 
 
 def save(file: Path) -> None:
@@ -128,3 +128,22 @@ def test_a_class_is_named_by_masks_of_one_class_alone():
     assert find_pattern_fault("masks/{class}/{name}.png", of_one_class=True) == ""
     assert "lacks {class}" in find_pattern_fault("masks/{name}.png", of_one_class=True)
     assert "has {class}" in find_pattern_fault("masks/{class}/{name}.png")
+
+
+def test_a_frame_is_all_digits_that_stand_there_and_the_file_is_called_as_it_is(tmp_path):
+    for name in ("0001TP_006690.png", "0006R0_f00930.png", "notes.png"):
+        (tmp_path / name).touch()
+    found, _ = find_files(tmp_path, "{group}_*{frame}.png")
+    assert [(one.said["group"], one.said["frame"], one.said["name"]) for one in found] == [
+        ("0001TP", "006690", "0001TP_006690"),
+        ("0006R0", "00930", "0006R0_f00930"),
+    ]
+
+
+def test_a_frame_may_stand_for_a_name_in_both_patterns_or_neither():
+    assert find_pattern_fault("images/{frame}.png") == ""
+    assert "lacks {name}" in find_pattern_fault("masks/{class}/{frame}.png", of_one_class=True)
+    assert find_mismatch("images/{frame}.png", "masks/{frame}_L.png") == ""
+    assert find_mismatch("images/{name}.png", "masks/{frame}.png").endswith(
+        "share neither {name} nor {frame}; write one in both"
+    )

@@ -263,3 +263,13 @@ def test_lists_that_name_nothing_are_said_to_leave_all_out(put_photo, put_list, 
     with pytest.raises(DataError) as refused:
         read_dataset(tmp_path)
     assert refused.value.problems == ("lists: train.txt", "left out: 1 mask of SegmentationClass/ that no list names")
+
+
+def test_lists_that_cvat_calls_otherwise_are_those_of_a_split(put_photo, put_list, tmp_path):
+    for number, title in enumerate(("Train", "Validation", "Test")):
+        put_photo(f"f{number}", [[(0, 0, 0), (1, 2, 3)]], ())
+        put_list(title, f"f{number}")
+    (tmp_path / "labelmap.txt").write_text("background:0,0,0::\nroad:1,2,3::\n")
+    dataset = read_dataset(tmp_path)
+    assert [(case.name, case.split) for case in dataset.cases] == [("f0", "train"), ("f1", "val")]
+    assert "left out: 1 image of test.txt, which is for testing" in dataset.notes

@@ -26,7 +26,7 @@ from search.run.private import kept_private, on_loopback, without_arguments
 from search.run.probe import PRETENDED, are_pretended, describe_blindness
 from search.run.quiet import keep_quiet, without_reports
 from search.run.share import count_cpus, taking_gpus
-from search.run.starting import starting_patiently
+from search.run.starting import SYSTEM_CONFIG, starting_patiently
 from search.run.threads import require_threads
 from search.tracking_uri import mask_uri
 from segcore.bucket import PLACE_VARIABLES
@@ -103,6 +103,7 @@ def _started(place: Place, head: str, gpus: tuple[str, ...] | None, private: Map
                 logging_level=logging.CRITICAL,
                 configure_logging=True,
                 runtime_env=_runtime_env(place),
+                _system_config=None if head else SYSTEM_CONFIG,
                 **private,
             )
     # Where its processes do not come up Ray raises a mere `Exception`.

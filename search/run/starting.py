@@ -15,7 +15,7 @@ from subprocess import Popen
 from typing import Any, Final
 
 from ray._private import services
-from ray._raylet import persist_port
+from ray._raylet import persist_port  # type: ignore[attr-defined]
 
 _START_SECONDS: Final = 240.0
 _PAUSE_SECONDS: Final = 0.1

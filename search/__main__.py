@@ -136,7 +136,7 @@ def main() -> None:
 def _ending_as_interrupted() -> Iterator[None]:
     """Take what else ends a process as Ctrl-C is taken, which leaves nothing behind.
 
-    Under nohup a hang-up stays ignored. Ray takes SIGTERM for itself, see `run.cluster`.
+    Under nohup a hang-up stays ignored. While Ray is used, `run.cluster` does so.
     """
     is_main = threading.current_thread() is threading.main_thread()
     heeded = [each for each in ENDS if is_main and signal.getsignal(each) is signal.SIG_DFL]

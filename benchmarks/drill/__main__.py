@@ -34,10 +34,11 @@ def main() -> None:
             undisturbed = winner if fault is UNDISTURBED else undisturbed
             stood = stood and not (wrong and arm == "ours")
             print(line, flush=True)
-            if not arguments.keep:
+            # What was said and logged tells why; it may not come again.
+            if not (arguments.keep or (wrong and arm == "ours")):
                 shutil.rmtree(place, ignore_errors=True)
-    if arguments.keep:
-        print(f"everything lies in {root}")
+    if arguments.keep or not stood:
+        print(f"what was kept lies in {root}")
     else:
         shutil.rmtree(root, ignore_errors=True)
     raise SystemExit(0 if stood else 1)
@@ -62,7 +63,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--faults", default="", help="parts of the names of the faults to strike, separated by commas")
-    parser.add_argument("--keep", action="store_true", help="keep everything that was written")
+    parser.add_argument("--keep", action="store_true", help="keep what was written, also of what was sound")
     return parser.parse_args()
 
 

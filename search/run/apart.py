@@ -7,14 +7,15 @@ minute, and without the raylet it is ended on the spot. How the driver takes sig
 
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
-from ray._private import services
+from ray._private import services, utils
 
-from search.ending import WARNINGS
+from search.ending import WARNINGS, list_heeded
 
 _UNHEARD: Final = {signal.SIGTERM, *WARNINGS}
 
@@ -57,3 +58,24 @@ def started_apart() -> Iterator[list[ApartProcess]]:
         yield begun
     finally:
         services.ConsolePopen = before
+
+
+@contextmanager
+def without_handlers() -> Iterator[None]:
+    """Let Ray take no signal for itself meanwhile: its handler of SIGTERM, which it keeps, ends a command unheard."""
+    before = utils.set_sigterm_handler
+    utils.set_sigterm_handler = lambda handler: None
+    try:
+        yield
+    finally:
+        utils.set_sigterm_handler = before
+        retake_signals()
+
+
+def retake_signals() -> None:
+    """Have this process take signals as Python believes that it does; as Ray's core comes and goes, it changes that."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for each in list_heeded():
+        if (handler := signal.getsignal(each)) is not None:
+            signal.signal(each, handler)

@@ -17,7 +17,7 @@ import torch
 from search.ending import list_heeded
 from search.place import Place
 from search.run.address import find_address
-from search.run.apart import started_apart
+from search.run.apart import retake_signals, started_apart, without_handlers
 from search.run.capacity import Capacity, alive_nodes
 from search.run.demand import demanding
 from search.run.mps import ADVICE, runs_mps
@@ -26,7 +26,7 @@ from search.run.private import kept_private, on_loopback, without_arguments
 from search.run.probe import PRETENDED, are_pretended, describe_blindness
 from search.run.quiet import keep_quiet, without_reports
 from search.run.share import count_cpus, taking_gpus
-from search.run.starting import starting_patiently
+from search.run.starting import SYSTEM_CONFIG, starting_patiently
 from search.run.threads import require_threads
 from search.tracking_uri import mask_uri
 from segcore.bucket import PLACE_VARIABLES
@@ -90,6 +90,7 @@ def _started(place: Place, head: str, gpus: tuple[str, ...] | None, private: Map
             on_loopback(head),
             without_arguments(),
             without_reports(),
+            without_handlers(),
             started_apart() as begun,
             starting_patiently(begun),
         ):
@@ -102,6 +103,7 @@ def _started(place: Place, head: str, gpus: tuple[str, ...] | None, private: Map
                 logging_level=logging.CRITICAL,
                 configure_logging=True,
                 runtime_env=_runtime_env(place),
+                _system_config=None if head else SYSTEM_CONFIG,
                 **private,
             )
     # Where its processes do not come up Ray raises a mere `Exception`.
@@ -111,6 +113,7 @@ def _started(place: Place, head: str, gpus: tuple[str, ...] | None, private: Map
         yield
     finally:
         ray.shutdown()
+        retake_signals()
 
 
 def _describe_failure(place: Place, error: Exception) -> str:
@@ -133,7 +136,7 @@ def _describe_failure(place: Place, error: Exception) -> str:
 def _ending_as_interrupted() -> Iterator[None]:
     """Take the signals by which job managers, closing terminals and keyboards end a process as Ctrl-C is taken.
 
-    Ray's own handler of SIGTERM aborts the process; it is there from `ray.init` on.
+    What Ray's core does by itself at SIGTERM, from `ray.init` on, aborts the process.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

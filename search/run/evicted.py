@@ -24,7 +24,8 @@ _PROGRAM: Final = re.compile(r"^\d+\t([\d.]+)\t", re.MULTILINE)
 _UNPREPARED: Final = re.compile(r"Its node \(ID: (\w*)\) could not prepare it")
 """How `take_start` says that a node could not prepare a worker, and names the node."""
 _BYSTANDER_SHARE: Final = 0.5
-"""A worker that took less than so much of what the largest took is not what filled the memory."""
+"""A worker that took less than so much of what the largest took is not what filled the memory, nor are workers that
+together took less than so much of all that is in use."""
 _KILLED: Final = "Worker unexpectedly exits with a connection error"
 """What Ray says of a worker that ended without a word."""
 _REMEDY: Final = "let fewer trials run at a time (--max-concurrent), end what else runs there, or draw smaller batches"
@@ -116,13 +117,17 @@ def find_unprepared_node(error: Exception | None) -> str | None:
 def is_bystander(error: Exception | None, actor_id: str) -> bool:
     """Say whether Ray ended a worker for memory that others took: it ends the newest first, however small.
 
+    Others are a much larger worker or program, or all that is no worker of Ray's, where that took more than these.
+
     Args:
         error: what Ray knows of the failure.
         actor_id: the worker, as Ray names it.
     """
     workers = [(name, float(used)) for name, used in _WORKER.findall(str(error))]
     largest = max([*(used for _, used in workers), *map(float, _PROGRAM.findall(str(error)))], default=0.0)
-    return any(name == actor_id and used < _BYSTANDER_SHARE * largest for name, used in workers)
+    in_use = _USED.search(str(error))
+    has_crowd = in_use is not None and sum(used for _, used in workers) < _BYSTANDER_SHARE * float(in_use[1])
+    return any(name == actor_id and (has_crowd or used < _BYSTANDER_SHARE * largest) for name, used in workers)
 
 
 def describe_death(error: Exception | None) -> str:

@@ -122,6 +122,7 @@ def plan_folds(
     places = [(0, seed) for seed in seeds] or [(fold, best.values["seed"]) for fold in range(folds)]
     for number, (fold, seed) in enumerate(places):
         known, values = journal.history.trials.get(number), {**best.values, "seed": seed}
+        training = (confirmed or {}).get((fold, seed))
         if known is not None and known.values != values:
             raise CheckpointError(
                 f"{journal.file.parent} retrains another winner than best.json names now; "
@@ -129,8 +130,7 @@ def plan_folds(
             )
         if known is not None and known.outcome in RETRIED:
             journal.write(Reopened(trial=number))
-        elif known is None or known.outcome not in (None, Outcome.FINISHED):
-            training = (confirmed or {}).get((fold, seed))
+        elif _is_to_begin(known, training):
             asked = Asked(trial=number, fold=fold, values=values, params={})
             if training is None:
                 journal.write(asked)
@@ -256,6 +256,19 @@ def _describe(
         "extra": list(cache.extra_names),
         **({} if ensemble is None else {"ensemble": describe_ensemble(ensemble)}),
     }
+
+
+def _is_to_begin(known: TrialRecord | None, training: TrialRecord | None) -> bool:
+    """Say whether a training is to be asked for, or to be taken over whole.
+
+    Args:
+        known: what the retraining has of it.
+        training: what the confirmation has of it, finished.
+    """
+    if known is None or known.outcome is not None:
+        return known is None or known.outcome is not Outcome.FINISHED
+    # Who was killed while it was taken over left a part of it.
+    return training is not None and known.checkpoint is None
 
 
 def _take_over(journal: Journal, asked: Asked, training: TrialRecord) -> None:

@@ -8,6 +8,7 @@ guards against whoever can write the files, not against whoever can write the da
 import hashlib
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,8 @@ from segcore.errors import CheckpointError, StorageError, TrackingError
 _TAG: Final = "street.sha256"
 _MODEL: Final = "street.model_sha256"
 """Of the files that the retraining wrote; MLflow adds others to them, which differ with each registration."""
+_INSIDE: Final = "artifacts"
+"""Where MLflow keeps the folders that a model is registered with."""
 _ADDED: Final = "registered_model_meta"
 """MLflow's client writes it into what it fetched."""
 
@@ -56,21 +59,39 @@ def note_digest(uri: str, name: str, version: str, folder: Path) -> str:
     return digest
 
 
-def find_same(uri: str, name: str, model: str, folder: Path) -> tuple[str, str] | None:
-    """Return the newest version and its digest, where it is the very model and lies as it was registered; else None.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Same:
+    """A version that is the very model, and lies as it was registered.
+
+    Args:
+        version: its number.
+        digest: of its files.
+        is_marked: whether it was introduced, too; else whoever registered it was interrupted.
+    """
+
+    version: str
+    digest: str
+    is_marked: bool
+
+
+def find_same(uri: str, name: str, model: Path, folder: Path) -> Same | None:
+    """Return the newest version, where it is the very model and lies as it was registered; else None.
 
     Args:
         uri: MLflow's address.
         name: of the registered model.
-        model: digest of the model's own files, as `mark_same` noted it.
+        model: the model's directory.
         folder: where it is fetched to for the time being, by one process at a time.
     """
-    client = open_client(uri)
+    client, own = open_client(uri), digest_files(model)
     try:
         version = _find_newest(client, name)
         tags = client.get_model_version(name, version).tags if version else {}
-        if tags.get(_MODEL) == model and digest_files(_download(uri, name, version, folder)) == tags.get(_TAG):
-            return version, tags[_TAG]
+        if _TAG in tags and tags.get(_MODEL, own) == own:
+            fetched = _download(uri, name, version, folder)
+            is_same = _MODEL in tags or digest_files(fetched / _INSIDE / model.name) == own
+            if is_same and digest_files(fetched) == tags[_TAG]:
+                return Same(version=version, digest=tags[_TAG], is_marked=_MODEL in tags)
     # One that cannot be had is registered anew.
     except (CheckpointError, MlflowException, OSError):
         pass
@@ -79,13 +100,19 @@ def find_same(uri: str, name: str, model: str, folder: Path) -> tuple[str, str] 
     return None
 
 
-def mark_same(uri: str, name: str, version: str, model: str) -> None:
+def mark_same(uri: str, name: str, version: str, model: Path) -> None:
     """Note the digest of a model's own files with its version, once that is registered and introduced.
+
+    Args:
+        uri: MLflow's address.
+        name: of the registered model.
+        version: its number.
+        model: the model's directory.
 
     Raises:
         MlflowException: when MLflow cannot be asked.
     """
-    open_client(uri).set_model_version_tag(name, version, _MODEL, model)
+    open_client(uri).set_model_version_tag(name, version, _MODEL, digest_files(model))
 
 
 def fetch_model(uri: str, name: str, version: str, folder: Path, again: str) -> tuple[str, str]:

@@ -26,7 +26,8 @@ from search.settings import SearchSettings
 from search.tracking.artifacts import artifact_errors
 from search.tracking.check import is_away
 from search.tracking.datasets import describe_dataset
-from search.tracking.fetching import digest_files, find_same, mark_same, note_digest
+from search.tracking.fetching import find_same, mark_same, note_digest
+from search.tracking.interrupted import clear_interrupted
 from search.tracking.model_page import ModelCard, crown
 from search.tracking.run_page import run_page
 from search.tracking.runs import StageRuns
@@ -36,6 +37,8 @@ from segcore.errors import TrackingError
 from segcore.prediction.ensemble_files import read_ensemble_notes, save_note
 
 _HERE: Final = Path(__file__).resolve().parent
+MODEL_NAME: Final = "ensemble"
+"""What MLflow calls the model of a run; the registered one has the search's name."""
 _EXAMPLE_SIDE: Final = 64
 _FORBIDDEN: Final = 403
 _SERVED_PACKAGES: Final = (
@@ -88,15 +91,16 @@ def register_model(settings: SearchSettings, place: Place, stage: StageFolder, m
     try:
         runs = StageRuns(settings, place, "retrain", stage)
         save_note(model, "run", run_page(uri, runs.experiment_id, runs.parent_id))
-        own = digest_files(model)
-        known = find_same(uri, name, own, part)
-        version, digest = known or _log(card, place, model, runs.parent_id, part)
         client = open_client(uri)
-        if known is None:
+        clear_interrupted(client, runs.experiment_id, runs.parent_id, MODEL_NAME)
+        same = find_same(uri, name, model, part)
+        known = same is not None and same.is_marked
+        version, digest = (same.version, same.digest) if same else _log(card, place, model, runs.parent_id, part)
+        if not known:
             fetch = SearchFolder(root=stage.search or stage.root).command("fetch", "FOLDER")
             _introduce(client, name, version, card, card.describe(name, version, mask_uri(uri), fetch))
         champion = crown(client, name, version, card)
-        mark_same(uri, name, version, own)
+        mark_same(uri, name, version, model)
     except TrackingError as error:
         # What it says to do comes before what is to be done again.
         raise TrackingError(
@@ -107,7 +111,7 @@ def register_model(settings: SearchSettings, place: Place, stage: StageFolder, m
             f"The ensemble is in {model}, but MLflow did not take it ({told(error)}); "
             f"{_tell_when(error, name, uri)}, run '{again}' again."
         ) from error
-    return Registered(address=f"models:/{name}/{version}", digest=digest, champion=champion, known=known is not None)
+    return Registered(address=f"models:/{name}/{version}", digest=digest, champion=champion, known=known)
 
 
 def _log(card: ModelCard, place: Place, model: Path, run_id: str, part: Path) -> tuple[str, str]:
@@ -123,7 +127,7 @@ def _log(card: ModelCard, place: Place, model: Path, run_id: str, part: Path) ->
         mlflow.start_run(run_id=run_id),
     ):
         info = mlflow.pyfunc.log_model(
-            name="ensemble",
+            name=MODEL_NAME,
             python_model=str(_HERE / "served.py"),
             artifacts={"ensemble": str(model)},
             code_paths=[str(_HERE.parents[1] / "segcore")],

@@ -187,3 +187,11 @@ def test_a_worker_that_was_ended_for_what_another_took_is_known(new, old, progra
     evicted = as_death(OutOfMemoryError(RAY_LISTS.format(new=new, old=old, program=program)))
     assert {name for name in ("05b1", "1cd0", "") if is_bystander(evicted, name)} == bystanders
     assert not is_bystander(None, "05b1")
+
+
+@pytest.mark.parametrize(("in_use", "is_charged"), [(6.0, False), (5.0, True)])
+def test_a_worker_is_not_charged_where_many_programs_filled_the_memory(in_use, is_charged):
+    # Together the workers took 2.6 GB, and no program is twice as large as either.
+    memory = f"Memory on the node (IP: 127.0.0.1, ID: 3f) was {in_use:.2f}GB used / 7.00GB limit (0.95)\n"
+    evicted = as_death(OutOfMemoryError(memory + RAY_LISTS.format(new=1.3, old=1.3, program=0.87)))
+    assert is_bystander(evicted, "05b1") is not is_charged

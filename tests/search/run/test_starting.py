@@ -1,3 +1,5 @@
+import inspect
+import socket
 import subprocess
 from collections.abc import Iterator
 from functools import partial
@@ -5,7 +7,7 @@ from functools import partial
 import pytest
 from ray._private import services
 
-from search.run.starting import starting_patiently, wait_for_node
+from search.run.starting import find_free_port, start_unwaited, starting_patiently, wait_for_node
 
 
 class _Head:
@@ -55,7 +57,42 @@ def test_a_node_is_waited_for_whatever_becomes_of_processes_that_are_not_looked_
 
 
 def test_ray_is_patient_while_it_starts_alone():
-    usual = services.get_node
+    usual = services.get_node, services.start_raylet
     with starting_patiently([]):
         assert isinstance(services.get_node, partial)
-    assert services.get_node is usual
+        assert isinstance(services.start_raylet, partial)
+    assert (services.get_node, services.start_raylet) == usual
+
+
+def test_a_raylet_of_ones_own_waits_for_no_agent(tmp_path):
+    begun: list[tuple[str, str, int]] = []
+
+    def start(node_id: str, session_dir: str, runtime_env_agent_port: int = 0) -> None:
+        begun.append((node_id, session_dir, runtime_env_agent_port))
+
+    node = "ab" * 28
+    start_unwaited(start, node, session_dir=str(tmp_path), runtime_env_agent_port=0)
+    assert begun[0][:2] == (node, str(tmp_path))
+    assert begun[0][2] > 0
+    services_told = {file.name: file.read_text() for file in tmp_path.iterdir()}
+    assert services_told == {
+        f"metrics_agent_port_{node}": "-1",
+        f"metrics_export_port_{node}": "-1",
+        f"dashboard_agent_listen_port_{node}": "-1",
+    }
+
+
+def test_ray_itself_names_what_a_raylet_is_told_so():
+    known = inspect.signature(services.start_raylet).parameters
+    assert {"node_id", "session_dir", "runtime_env_agent_port"} <= known.keys()
+
+
+def test_a_raylet_of_a_cluster_offers_what_it_always_offers():
+    usual = services.start_raylet
+    with starting_patiently(None):
+        assert services.start_raylet is usual
+
+
+def test_a_free_port_can_be_taken():
+    with socket.socket() as one:
+        one.bind(("", find_free_port()))

@@ -9,7 +9,7 @@ import torch
 
 from search.folder import SearchFolder, StageFolder
 from search.memory.best import Winner
-from search.memory.events import CheckpointSaved
+from search.memory.events import Asked, CheckpointSaved, Epoch
 from search.memory.history import EpochRecord, TrialRecord
 from search.memory.journal import read_events, read_history
 from search.memory.outcome import Outcome
@@ -150,6 +150,22 @@ def test_fold_that_the_confirmation_trained_is_taken_over(script):
     assert taken.note == "in parts of 2"
     asked = [event for event in read_events(script.journal.file) if event.event == "asked"]
     assert [(event.trial, event.copy_of) for event in asked] == [(0, None), (1, 7)]
+
+
+def test_fold_of_which_a_killed_retraining_took_over_a_part_is_taken_over_whole(script):
+    best = make_best()
+    training = TrialRecord(
+        number=7, fold=0, values=best.values, params={}, started=100.0, checkpoint="ray/7", checkpoint_epoch=1,
+        epochs={1: EpochRecord(epoch=1, metrics={"iou": 0.4}, score=0.4, time=120.0)}, outcome=Outcome.FINISHED,
+        ended=160.0, source=5,
+    )  # fmt: skip
+    script.journal.write(Asked(trial=0, fold=0, values=best.values, params={}, copy_of=7))
+    script.journal.write(Epoch(trial=0, epoch=1, metrics={"iou": 0.4}, time=120.0))
+    plan_folds(script.journal, best, 1, {(0, best.values["seed"]): training})
+    taken = script.journal.history.trials[0]
+    assert (taken.outcome, taken.checkpoint, list(taken.epochs)) == (Outcome.FINISHED, "../confirm/ray/7", [1])
+    # Of the same moment, so that MLflow gets no second point.
+    assert taken.epochs[1].time == 120.0
 
 
 def test_miou_over_every_class_is_told_only_when_every_class_was_learnt(script, finish_fold, classes):

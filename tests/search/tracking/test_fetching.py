@@ -8,7 +8,7 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
-from search.tracking.fetching import digest_files, fetch_model, find_same, mark_same, note_digest
+from search.tracking.fetching import Same, digest_files, fetch_model, find_same, mark_same, note_digest
 from segcore.errors import CheckpointError, StorageError, TrackingError
 
 AGAIN = "python -m search retrain streets --storage /s"
@@ -78,34 +78,42 @@ def test_model_whose_files_were_changed_is_not_handed_out(registered, tmp_path, 
     assert not list(tmp_path.glob("model*/"))
 
 
+def make_model(folder: Path) -> Path:
+    """A model's directory, each another's."""
+    folder.mkdir()
+    (folder / "ensemble.json").write_text(folder.name)
+    return folder
+
+
 def test_the_newest_version_is_found_again_while_it_is_the_same_model_and_lies_as_it_was_registered(
     registered, tmp_path
 ):
     uri, code = registered
-    probe = tmp_path / "probe"
+    probe, own, another = tmp_path / "probe", make_model(tmp_path / "own"), make_model(tmp_path / "another")
     digest = note_digest(uri, "streets", "1", probe)
-    assert find_same(uri, "streets", "own", probe) is None, "it was registered, but not introduced yet"
-    mark_same(uri, "streets", "1", "own")
-    assert find_same(uri, "streets", "own", probe) == ("1", digest)
-    assert find_same(uri, "streets", "another", probe) is None
-    assert find_same(uri, "alleys", "own", probe) is None
+    assert find_same(uri, "streets", own, probe) is None, "it was not noted which model it is"
+    mark_same(uri, "streets", "1", own)
+    assert find_same(uri, "streets", own, probe) == Same(version="1", digest=digest, is_marked=True)
+    assert find_same(uri, "streets", another, probe) is None
+    assert find_same(uri, "alleys", own, probe) is None
     whole = code.read_text()
     code.write_text("raise SystemExit('someone else runs here')")
-    assert find_same(uri, "streets", "own", probe) is None
+    assert find_same(uri, "streets", own, probe) is None
     code.write_text(whole)
     client = MlflowClient(uri)
     files = client.get_model_version_download_uri("streets", "1")
     client.create_model_version("streets", files)
-    assert find_same(uri, "streets", "own", probe) is None, "another one came behind it"
+    assert find_same(uri, "streets", own, probe) is None, "another one came behind it"
     assert not probe.exists()
 
 
 def test_version_whose_files_are_gone_is_not_found_again(registered, tmp_path):
     uri, _ = registered
+    own = make_model(tmp_path / "own")
     note_digest(uri, "streets", "1", tmp_path / "probe")
-    mark_same(uri, "streets", "1", "own")
+    mark_same(uri, "streets", "1", own)
     (tmp_path / "artifacts").rename(tmp_path / "elsewhere")
-    assert find_same(uri, "streets", "own", tmp_path / "probe") is None
+    assert find_same(uri, "streets", own, tmp_path / "probe") is None
 
 
 def test_model_without_a_digest_is_not_handed_out(registered, tmp_path):

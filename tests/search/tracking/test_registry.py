@@ -57,15 +57,25 @@ def test_model_that_a_server_refuses_is_named_with_what_has_to_happen(
         server.shutdown()
 
 
-def test_model_is_registered_anew_only_when_it_has_changed(settings, place, stage, make_config, classes, tmp_path):
+@pytest.fixture
+def model(tmp_path):
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def register(settings, place, stage, make_config, classes, model):
+    """Return a function that registers a model, the same each time."""
     notes = {"trial": 0, "out_of_fold": {"iou": 0.5}, "fold_scores": {"0": 0.5}}
     weights = build_architecture(make_config(), 4).state_dict()
-    model = tmp_path / "model"
 
-    def register():
+    def write_and_register():
         save_ensemble(model, iter([weights]), config=make_config(), classes=classes, notes=notes)
         return register_model(settings, place, stage, model, "retrain streets")
 
+    return write_and_register
+
+
+def test_model_is_registered_anew_only_when_it_has_changed(register, model):
     first, again = register(), register()
     assert [(each.address, each.known) for each in (first, again)] == [
         ("models:/streets/1", False),
@@ -77,3 +87,36 @@ def test_model_is_registered_anew_only_when_it_has_changed(settings, place, stag
     assert (tuned.address, tuned.known) == ("models:/streets/2", False)
     assert tuned.champion == "version 2 is champion, in place of version 1", "who asks for it gets what was tuned"
     assert register().address == "models:/streets/2"
+
+
+def test_version_that_was_registered_and_not_introduced_is_taken_up(register, place):
+    first, client = register(), MlflowClient(place.tracking_uri)
+    # As who is killed in between leaves it.
+    for tag in client.get_model_version("streets", "1").tags:
+        if tag != "street.sha256":
+            client.delete_model_version_tag("streets", "1", tag)
+    client.update_model_version("streets", "1", description="")
+    again = register()
+    assert (again.address, again.digest, again.known) == ("models:/streets/1", first.digest, False)
+    version = client.get_model_version("streets", "1")
+    assert version.tags["street.trial"] == "0"
+    assert "Expect iou 0.5000" in version.description
+    assert register().known
+
+
+def test_what_an_interrupted_registration_left_is_deleted(register, place):
+    register()
+    client = MlflowClient(place.tracking_uri)
+    files, run = client.get_model_version_download_uri("streets", "1"), client.get_model_version("streets", "1").run_id
+    experiment = client.get_run(run).info.experiment_id
+    client.create_model_version("streets", files, run_id=run)
+    client.create_model_version("streets", files, run_id=run, description="a person's")
+    for name in ("ensemble", "theirs"):
+        client.create_logged_model(experiment, name=name, source_run_id=run)
+    register()
+    versions = client.search_model_versions("name = 'streets'")
+    told = sorted((each.version, each.description[:10]) for each in versions)
+    assert told[:2] == [(1, "1 networks"), (3, "a person's")]
+    logged = [each.name for each in client.search_logged_models([experiment])]
+    assert "theirs" in logged
+    assert logged.count("ensemble") == len(versions) - 1

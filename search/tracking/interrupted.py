@@ -1,0 +1,32 @@
+"""Deletes from MLflow what a registration left there that was killed or stopped.
+
+MLflow logs a model first and makes a version of it then, which is introduced only after that: whoever looks for the
+search's model would find it several times, and some of them without a digest that can be compared.
+"""
+
+from contextlib import suppress
+
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+
+def clear_interrupted(client: MlflowClient, experiment_id: str, run_id: str, name: str) -> None:
+    """Delete a run's versions of which nothing was noted, and its models that became no version.
+
+    Args:
+        client: of the store.
+        experiment_id: of the run.
+        run_id: of the retraining, which nobody else registers meanwhile.
+        name: of the models that it logs.
+    """
+    # Who may not delete, or has a server that cannot, keeps them beside the new one.
+    with suppress(MlflowException):
+        kept = set()
+        for version in client.search_model_versions(f"run_id = '{run_id}'"):
+            if version.tags or version.description or version.aliases:
+                kept.add(version.source)
+            else:
+                client.delete_model_version(version.name, version.version)
+        for model in client.search_logged_models([experiment_id], filter_string=f"source_run_id = '{run_id}'"):
+            if model.name == name and f"models:/{model.model_id}" not in kept:
+                client.delete_logged_model(model.model_id)

@@ -114,8 +114,8 @@ def _describe(
 
 
 def _name_ious(confusion_CP: Confusion, classes: ClassTable) -> dict[str, float]:
-    ious, are_there = class_ious(confusion_CP).tolist(), confusion_CP.any(axis=1).tolist()
-    return {name: iou for name, iou, is_there in zip(classes.names, ious, are_there, strict=False) if is_there}
+    ious, pixels = class_ious(confusion_CP).tolist(), confusion_CP.sum(axis=1).tolist()
+    return {name: iou for name, iou, count in zip(classes.names, ious, pixels, strict=False) if count}
 
 
 def _keep(class_ious: Mapping[str, float], learnt: set[str]) -> dict[str, float]:

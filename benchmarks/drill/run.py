@@ -22,7 +22,7 @@ from benchmarks.drill.account import (
 from benchmarks.drill.disks import own_disk
 from benchmarks.drill.driver import CLOCK, NODE
 from benchmarks.drill.faults import Fault, can_submit
-from benchmarks.drill.nodes import UnfitError
+from benchmarks.drill.nodes import DrillError, UnfitError
 from benchmarks.drill.processes import list_session
 from benchmarks.drill.scene import METRIC, Scene, open_scene
 from search.memory.journal import read_events
@@ -59,6 +59,7 @@ def hold(fault: Fault, arm: str, size: Size, data: Path, root: Path) -> Account:
 
     Raises:
         UnfitError: when the fault cannot be struck here.
+        DrillError: when the search does not come to where it is to be struck.
     """
     data, cache = _spoilable(data, root) if fault.own_data else (data, root.parent / "cache")
     if fault.submitted and not can_submit():
@@ -80,7 +81,9 @@ def _run(scene: Scene, fault: Fault, arm: str, size: Size) -> list[int | None]:
             environment[NODE] = scene.nodes[0].node_id
         scene.start_driver([*scene.submit, *command] if fault.submitted else command, **environment)
         if not struck:
-            scene.wait_for(lambda: scene.journal.exists() and fault.is_due(scene.history()), size.seconds)
+            is_due = scene.wait_for(lambda: scene.journal.exists() and fault.is_due(scene.history()), size.seconds)
+            if not is_due and scene.driver is not None and scene.driver.poll() is None:
+                raise DrillError(f"the search did not get there within {size.seconds:g} s; is the machine too busy?")
             scene.again = _command(scene, fault, arm, size, again=True)
             fault.strike(scene)
             struck = True

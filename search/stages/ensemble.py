@@ -35,7 +35,7 @@ from segcore.data.dividing.split import FoldSplit
 from segcore.prediction.greedy import Choice, choose_ensemble
 from segcore.prediction.member_files import MemberWeights
 from segcore.prediction.votes import Ballot
-from segcore.scoring.metrics import ImageScore, divide_metric, summarise_scores
+from segcore.scoring.metrics import Tally, divide_metric, summarise_scores
 from segcore.scoring.objective import BOUNDARY_IOU, learns_every_class
 from segcore.training.checkpoint import read_member_weights
 
@@ -109,7 +109,7 @@ def select_ensemble(stage: Stage, cache: PixelCache, winner: int, members: Seque
     every_class = learns_every_class(TrainConfig.from_values(values).labels, cache.classes)
     metric = _choose_metric(stage.settings.metric, every_class=every_class)
 
-    def summarise(scores: Sequence[ImageScore]) -> dict[str, float]:
+    def summarise(scores: Sequence[Tally]) -> dict[str, float]:
         return summarise_scores(scores, cache.classes, every_class=every_class)
 
     choice = choose_ensemble(
@@ -206,8 +206,8 @@ def _is_ahead(
     classes: ClassTable,
     metric: str,
     block_of: Mapping[str, str],
-    chosen: Sequence[ImageScore],
-    plain: Sequence[ImageScore],
+    chosen: Sequence[Tally],
+    plain: Sequence[Tally],
 ) -> bool:
     """Say whether chosen weights beat the winner's networks on the same images, surely enough to run more of them."""
     better, worse = (divide_metric(scores, classes, metric) for scores in (chosen, plain))

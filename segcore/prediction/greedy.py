@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from segcore.prediction.votes import Ballot, Weights, reduce_weights
-from segcore.scoring.metrics import ImageScore
+from segcore.scoring.metrics import Tally
 
 STEPS: Final = 12
 """Candidates that are added one by one after the first few, at most."""
 PATIENCE: Final = 4
 """After so many that did not help no further one is added."""
 
-Score = Callable[[Sequence[ImageScore]], float]
+Score = Callable[[Sequence[Tally]], float]
 """What is to be large, of some images; NaN where they have nothing to count."""
-IsAhead = Callable[[Sequence[ImageScore], Sequence[ImageScore]], bool]
+IsAhead = Callable[[Sequence[Tally], Sequence[Tally]], bool]
 """Whether the first scores are above the second, of the same images, by more than what other images would change."""
 
 
@@ -41,7 +41,7 @@ class Choice:
     """
 
     weights: Weights
-    scores: tuple[ImageScore, ...]
+    scores: tuple[Tally, ...]
     score: float
     alone: float
     nested: float
@@ -79,7 +79,7 @@ def choose_ensemble(
     (alone,) = everything([plain])
     each = everything(_singles(len(plain)))
     weights = select_greedily(len(plain), everything, most)
-    held_out: dict[int, ImageScore] = {}
+    held_out: dict[int, Tally] = {}
     for part in sorted(set(parts)):
         others = [position for position, other in enumerate(parts) if other != part]
         (scores,) = ballot.score([select_greedily(len(plain), within(others), most)])

@@ -7,7 +7,7 @@ How components are removed lives in `components`, ways of looking at an image in
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +19,6 @@ from segcore.data.classes import ClassTable
 from segcore.data.dataset import DecodedCase, decode_case
 from segcore.prediction.components import find_areas, find_next, find_small, name_outputs
 from segcore.prediction.ensemble import Ensemble
-from segcore.prediction.greedy import Score
 from segcore.prediction.held_out import choose_members
 from segcore.prediction.predict import find_greatest
 from segcore.prediction.tune import HeldOutImage
@@ -144,7 +143,7 @@ def conclude(counted: Sequence[Removals], ensemble: Ensemble, classes: ClassTabl
     )
 
 
-def _choose(counted: Sequence[Removals], classes: ClassTable, score: Score) -> Chosen:
+def _choose(counted: Sequence[Removals], classes: ClassTable, score: Callable[[Sequence[ImageScore]], float]) -> Chosen:
     """Change one class after the other as long as the score grows."""
     chosen: Chosen = {}
     best = score([_score(each, chosen, classes) for each in counted])

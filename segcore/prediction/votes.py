@@ -25,7 +25,7 @@ from segcore.machine import Machine
 from segcore.networks.model import SegmentationModel
 from segcore.prediction.predict import average_probabilities, find_greatest
 from segcore.replacing import replacing
-from segcore.scoring.metrics import ImageScore, count_confusion, score_image
+from segcore.scoring.metrics import ImageScore, Tally, count_confusion, score_image, tally_score
 from segcore.scoring.overlaps import Confusion
 
 MOST_DISPUTED: Final = 1 << 15
@@ -219,17 +219,17 @@ class Ballot:
         self._files = tuple(files)
         self._class_of_output = build_label_map(classes, "full" if labels == "full" else "scored").class_of_output
         self._classes = classes
-        self._known: dict[Weights, tuple[ImageScore, ...]] = {}
+        self._known: dict[Weights, tuple[Tally, ...]] = {}
 
-    def score(self, wanted: Sequence[Weights]) -> list[tuple[ImageScore, ...]]:
-        """Return for each of several weights the scores of all images; every file is read once for all of them."""
+    def score(self, wanted: Sequence[Weights]) -> list[tuple[Tally, ...]]:
+        """Return for each of several weights the counts of all images; every file is read once for all of them."""
         reduced = [reduce_weights(weights) for weights in wanted]
         new = [weights for weights in dict.fromkeys(reduced) if weights not in self._known]
         if new:
-            columns: list[list[ImageScore]] = [[] for _ in new]
+            columns: list[list[Tally]] = [[] for _ in new]
             for file in self._files:
                 votes = read_votes(file)
                 for weights, column in zip(new, columns, strict=True):
-                    column.append(score_votes(votes, weights, self._class_of_output, self._classes))
+                    column.append(tally_score(score_votes(votes, weights, self._class_of_output, self._classes)))
             self._known |= {weights: tuple(column) for weights, column in zip(new, columns, strict=True)}
         return [self._known[weights] for weights in reduced]

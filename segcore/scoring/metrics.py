@@ -48,6 +48,30 @@ class ImageScore:
     confusion_CP: Confusion
     boundary_C2: Overlaps | None = None
 
+    @property
+    def overlaps_C2(self) -> Overlaps:
+        """Pixels of each class in the intersection and in the union."""
+        return count_overlaps(self.confusion_CP)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What metrics need of one image: an `ImageScore` without what was taken for what, of which many are kept.
+
+    Args:
+        name: the case's name.
+        condition: the case's condition.
+        iou: as there.
+        overlaps_C2: pixels of each class in the intersection and in the union.
+        boundary_C2: as there.
+    """
+
+    name: str
+    condition: str
+    iou: float | None
+    overlaps_C2: Overlaps
+    boundary_C2: Overlaps | None = None
+
 
 def count_confusion(truth_HW: Tensor, prediction_HW: Tensor, classes: int) -> Tensor:
     """Count pixels by true and predicted class.
@@ -103,7 +127,20 @@ def score_image(
     return ImageScore(name=name, condition=condition, iou=iou, confusion_CP=confusion_CP, boundary_C2=boundary_C2)
 
 
-def summarise_scores(scores: Sequence[ImageScore], classes: ClassTable, *, every_class: bool) -> dict[str, float]:
+def tally_score(score: ImageScore) -> Tally:
+    """Return what metrics need of an image's score."""
+    return Tally(
+        name=score.name,
+        condition=score.condition,
+        iou=score.iou,
+        overlaps_C2=score.overlaps_C2,
+        boundary_C2=score.boundary_C2,
+    )
+
+
+def summarise_scores(
+    scores: Sequence[ImageScore | Tally], classes: ClassTable, *, every_class: bool
+) -> dict[str, float]:
     """Return all metrics over images; see the module's docstring for their names.
 
     Args:
@@ -116,7 +153,7 @@ def summarise_scores(scores: Sequence[ImageScore], classes: ClassTable, *, every
     """
     if not scores:
         return {}
-    iou_C = class_ious(np.sum([score.confusion_CP for score in scores], axis=0))
+    iou_C = divide_overlaps(np.sum([score.overlaps_C2 for score in scores], axis=0))
     metrics = {
         "iou": _mean([score.iou for score in scores if score.iou is not None]),
         "miou_scored": _mean([value for value in iou_C[list(classes.scored_indices)] if value == value]),
@@ -135,13 +172,13 @@ def summarise_scores(scores: Sequence[ImageScore], classes: ClassTable, *, every
     return {name: value for name, value in metrics.items() if value == value}
 
 
-def class_boundary_ious(scores: Sequence[ImageScore], classes: ClassTable) -> npt.NDArray[np.float64]:
+def class_boundary_ious(scores: Sequence[ImageScore | Tally], classes: ClassTable) -> npt.NDArray[np.float64]:
     """Return the IoU of each class along its borders, over images; NaN where there is none, or it was not counted."""
     boundaries = _boundaries(scores)
     return divide_overlaps(np.sum(boundaries, axis=0)) if boundaries else np.full(len(classes), np.nan)
 
 
-def divide_metric(scores: Sequence[ImageScore], classes: ClassTable, metric: str) -> dict[str, float]:
+def divide_metric(scores: Sequence[ImageScore | Tally], classes: ClassTable, metric: str) -> dict[str, float]:
     """Return numbers by image whose mean is a metric, so that blocks of images say how sure the metric is.
 
     Of `iou` they are the images' own scores. A metric over classes has none: an image's number is then the metric plus
@@ -160,7 +197,7 @@ def divide_metric(scores: Sequence[ImageScore], classes: ClassTable, metric: str
     """
     if metric == "iou":
         return {score.name: score.iou for score in scores if score.iou is not None}
-    counts = _boundaries(scores) if metric == BOUNDARY_IOU else [count_overlaps(score.confusion_CP) for score in scores]
+    counts = _boundaries(scores) if metric == BOUNDARY_IOU else [score.overlaps_C2 for score in scores]
     if not counts:
         return {}
     counts_NC2 = np.stack(counts)[:, list(counted_classes(metric, classes))]
@@ -202,7 +239,7 @@ def _guess(truth_C: npt.NDArray[np.int64], index: int, counted: Sequence[int]) -
     return float(truth_C[index] / truth_C.sum() / np.count_nonzero(truth_C[counted]))
 
 
-def _boundaries(scores: Sequence[ImageScore]) -> list[Overlaps]:
+def _boundaries(scores: Sequence[ImageScore | Tally]) -> list[Overlaps]:
     """Return the counts along borders; none unless every image has them."""
     counts = [score.boundary_C2 for score in scores if score.boundary_C2 is not None]
     return counts if len(counts) == len(scores) else []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from segcore.prediction.greedy import choose_ensemble, select_greedily
-from segcore.scoring.metrics import ImageScore
+from segcore.scoring.metrics import Tally
 
 
 def _score(table):
@@ -61,7 +61,7 @@ class _Table:
         return [tuple(self._image(*each) for each in enumerate(self.ious(weights))) for weights in wanted]
 
     def _image(self, number, iou):
-        return ImageScore(name=str(number), condition="", iou=iou, confusion_CP=np.zeros((1, 2), np.int64))
+        return Tally(name=str(number), condition="", iou=iou, overlaps_C2=np.zeros((1, 2), np.int64))
 
 
 def _mean(scores):

@@ -17,6 +17,7 @@ from segcore.scoring.metrics import (
     divide_metric,
     score_image,
     summarise_scores,
+    tally_score,
 )
 from tests.conftest import CLASSES
 
@@ -239,6 +240,17 @@ def test_shares_of_the_images_average_to_the_metric(pairs, metric):
     assert (whole is None) == (not shares)
     if whole is not None:
         assert np.mean(list(shares.values())) == pytest.approx(whole)
+
+
+@given(scored_pairs, st.booleans())
+def test_tallies_have_the_very_metrics_of_the_scores_that_they_are_made_of(pairs, every_class):
+    scores = _count_all(pairs)
+    tallies = [tally_score(score) for score in scores]
+    metrics = summarise_scores(scores, CLASSES, every_class=every_class)
+    assert summarise_scores(tallies, CLASSES, every_class=every_class) == metrics
+    for metric in metrics:
+        if not metric.startswith("iou_at/"):
+            assert divide_metric(tallies, CLASSES, metric) == divide_metric(scores, CLASSES, metric)
 
 
 @given(scored_pairs, st.sampled_from(["miou", "miou_scored", "boundary_iou", "iou/car"]))

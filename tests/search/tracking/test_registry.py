@@ -120,3 +120,16 @@ def test_what_an_interrupted_registration_left_is_deleted(register, place):
     logged = [each.name for each in client.search_logged_models([experiment])]
     assert "theirs" in logged
     assert logged.count("ensemble") == len(versions) - 1
+
+
+def test_what_a_person_registered_under_a_name_of_their_own_stays(register, place):
+    register()
+    client = MlflowClient(place.tracking_uri)
+    run = client.get_model_version("streets", "1").run_id
+    logged = client.create_logged_model(client.get_run(run).info.experiment_id, name="ensemble", source_run_id=run)
+    client.create_registered_model("theirs")
+    # As MLflow's button for it does, without a word.
+    client.create_model_version("theirs", logged.artifact_location, run_id=run, model_id=logged.model_id)
+    register()
+    assert [each.version for each in client.search_model_versions("name = 'theirs'")] == [1]
+    assert client.get_logged_model(logged.model_id).name == "ensemble"

@@ -72,6 +72,16 @@ def test_points_and_runs_of_mlflow_are_compared_with_the_journal(client):
     assert found == Points(runs=2, running=1, doubled=1, missing=1)
 
 
+def test_points_of_a_run_too_many_are_none_of_another_trial(client):
+    experiment = client.create_experiment("drill")
+    for _ in range(2):
+        run = client.create_run(experiment).info.run_id
+        client.log_metric(run, "iou", 0.5, step=1)
+    trials = remember(asked(0), epoch(0, 1, 0.5), asked(1), epoch(1, 1, 0.6)).in_order
+    found = count_points(client, "drill", trials, "iou")
+    assert (found.runs, found.missing) == (2, 1)
+
+
 def test_an_experiment_that_was_never_made_lacks_every_point(client):
     trials = remember(asked(0), epoch(0, 1), epoch(0, 2)).in_order
     assert count_points(client, "drill", trials, "iou") == Points(runs=0, running=0, doubled=0, missing=2)

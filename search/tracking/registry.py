@@ -99,7 +99,7 @@ def register_model(settings: SearchSettings, place: Place, stage: StageFolder, m
         if not known:
             fetch = SearchFolder(root=stage.search or stage.root).command("fetch", "FOLDER")
             _introduce(client, name, version, card, card.describe(name, version, mask_uri(uri), fetch))
-        champion = crown(client, name, version, card)
+        champion = crown(client, name, version, card, is_new=not known)
         mark_same(uri, name, version, model)
     except TrackingError as error:
         # What it says to do comes before what is to be done again.

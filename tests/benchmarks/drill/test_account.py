@@ -50,6 +50,8 @@ def test_the_winner_is_told_by_what_was_drawn_and_its_score():
     history = remember(asked(0, 0.01), epoch(0, 1, 0.25), asked(1, 0.002), epoch(1, 1, 0.75))
     assert describe_winner(history) == "learning_rate=0.002 iou=0.750000"
     assert describe_winner(remember(asked(0))) == "none"
+    lost = [asked(2), epoch(2, 1, 0.9), Ended(trial=2, outcome=Outcome.FAILED)]
+    assert describe_winner(remember(asked(0), epoch(0, 1, 0.25), *lost)) == "learning_rate=0.01 iou=0.250000"
 
 
 @pytest.fixture

@@ -89,6 +89,19 @@ def test_model_is_registered_anew_only_when_it_has_changed(register, model):
     assert register().address == "models:/streets/2"
 
 
+def test_champion_that_a_person_chose_since_stays_where_nothing_is_registered(register, model, place):
+    register()
+    save_options(model, PredictOptions(flip=True))
+    register()
+    client = MlflowClient(place.tracking_uri)
+    client.set_registered_model_alias("streets", "champion", "1")
+    again = register()
+    assert (again.known, client.get_model_version_by_alias("streets", "champion").version) == (True, 1)
+    assert again.champion == "version 1 stays champion: it was chosen since version 2 was registered"
+    client.delete_registered_model_alias("streets", "champion")
+    assert register().champion == "version 2 is champion"
+
+
 def test_version_that_was_registered_and_not_introduced_is_taken_up(register, place):
     first, client = register(), MlflowClient(place.tracking_uri)
     # As who is killed in between leaves it.

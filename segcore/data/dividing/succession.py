@@ -6,6 +6,7 @@ as unlike as any two.
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,7 +19,7 @@ from segcore.data.case import Case
 from segcore.data.dividing.likeness import correlate_along
 
 _FEWEST: Final = 20
-"""Pairs of images of which something can be said."""
+"""Pairs of images, or images of a group, of which something can be said."""
 _UNLIKE: Final = 0.95
 """Share of a group's pairs that are less alike than a pair that counts: by chance one of 20 is."""
 _USUAL_PAIRS: Final = 1000
@@ -74,9 +75,11 @@ def find_succession(
 
 
 def _correlate_at_random(cases: Sequence[Case], looks_NHW: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Return how much looks of one group correlate that do not follow each other."""
+    """Return how much looks of one group correlate that do not follow each other; small groups count as one."""
     draw = np.random.default_rng(0)
-    group_N = np.unique([case.group for case in cases], return_inverse=True)[1]
+    sizes = Counter(case.group for case in cases)
+    groups = [case.group if sizes[case.group] >= _FEWEST else "" for case in cases]
+    group_N = np.unique(groups, return_inverse=True)[1]
     found: list[npt.NDArray[np.float32]] = []
     for _ in range(max(1, _USUAL_PAIRS // len(cases))):
         order_N = np.lexsort((draw.random(len(cases)), group_N))

@@ -67,3 +67,11 @@ def test_pictures_of_two_kinds_one_behind_the_other_are_no_frames(group_of):
     looks_NHW = np.clip(128 + 20 * (np.repeat(kinds_2HW, 60, axis=0) + 2 * own_NHW), 0, 255).astype(np.uint8)
     cases = [replace(case, group=group_of(number)) for number, case in enumerate(list_cases(120))]
     assert find_succession(cases, looks_NHW, {case.name: number % 2 for number, case in enumerate(cases)}) is None
+
+
+def test_short_drives_are_measured_by_what_others_look_like():
+    # Thirty drives of two frames each: within one of them no two do not follow each other.
+    places = [100 * number + step for number in range(30) for step in (0, 4)]
+    cases = [replace(case, group=f"drive{number // 2:02}") for number, case in enumerate(list_cases(60))]
+    found = find_succession(cases, look_along(places), {case.name: number % 2 for number, case in enumerate(cases)})
+    assert found is not None and (found.images, found.of) == (30, 30)

@@ -194,10 +194,9 @@ def is_driven_elsewhere(folder: SearchFolder) -> bool:
 def require_idle(*stages: StageFolder) -> None:
     """Raise `CheckpointError` when a driver runs one of these stages now."""
     for stage in stages:
-        # Where no driver ever was there is nothing to look at, nor to leave behind.
-        if (stage.root / _LOCK).exists():
-            with lock_stage(stage):
-                pass
+        # Not by holding the lock: whoever else looks meanwhile would see a driver.
+        if _is_held(stage.root / _LOCK):
+            raise _in_use(stage)
     for search in {stage.search or stage.root for stage in stages}:
         if (bucket := find_bucket(search.parent)) is not None:
             require_undriven(bucket.inside(search.name), search)
@@ -206,6 +205,12 @@ def require_idle(*stages: StageFolder) -> None:
 def _is_locked(folder: SearchFolder) -> bool:
     """Say whether a driver of this machine runs a stage of a search now."""
     return any(_is_held(stage.root / _LOCK) for stage in folder.stages.values())
+
+
+def _in_use(stage: StageFolder) -> CheckpointError:
+    return CheckpointError(
+        f"{stage.root} is in use by another process; wait for it, or stop it by '{stage.command('stop')}'."
+    )
 
 
 @contextmanager
@@ -221,9 +226,7 @@ def lock_stage(stage: StageFolder) -> Iterator[None]:
         stage.root.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=_LOOK_SECONDS)
     except Timeout:
-        raise CheckpointError(
-            f"{stage.root} is in use by another process; wait for it, or stop it by '{stage.command('stop')}'."
-        ) from None
+        raise _in_use(stage) from None
     except OSError as error:
         raise StorageError(
             f"{stage.root} cannot be written ({error.strerror or error}); make room on its disk, or let it be written."

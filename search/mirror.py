@@ -295,6 +295,10 @@ def _read(file: Path) -> bytes:
         return file.read_bytes()
     except FileNotFoundError:
         return b""
+    except OSError as error:
+        raise StorageError(
+            f"{file} cannot be read ({error.strerror or error}); let this user read it, or move it away."
+        ) from error
 
 
 @contextmanager

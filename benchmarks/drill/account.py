@@ -3,6 +3,7 @@
 Plain functions over what was written; striking and waiting is done in `run`.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -95,7 +96,7 @@ def count_unended(events: Sequence[Event]) -> int:
 
 def describe_winner(history: History) -> str:
     """Return the best trial's rate, all that the drill's spaces draw, and its score, equal for equal searches."""
-    best = next(iter(history.ranked), None)
+    best = next(iter(history.eligible), None)
     if best is None or best.best is None:
         return "none"
     return f"learning_rate={best.params['learning_rate']:.6g} {history.metric}={best.best.score:.6f}"
@@ -114,14 +115,29 @@ def count_points(client: MlflowClient, experiment: str, trials: Sequence[TrialRe
     if found is None:
         return Points(runs=0, running=0, doubled=0, missing=sum(len(trial.epochs) for trial in trials))
     runs = [run for run in client.search_runs([found.experiment_id]) if _is_trial(run)]
-    histories = [Counter(point.step for point in client.get_metric_history(run.info.run_id, metric)) for run in runs]
-    epochs = sum(len(trial.epochs) for trial in trials)
+    points = [
+        Counter((point.step, point.value) for point in client.get_metric_history(run.info.run_id, metric))
+        for run in runs
+    ]
+    steps = [Counter(step for step, _ in each.elements()) for each in points]
+    # By their values, for a run too many has none of what another lacks.
+    known = Counter(_name_point(*point) for each in points for point in each)
+    wanted = Counter(
+        _name_point(epoch, record.metrics.get(metric, math.nan))
+        for trial in trials
+        for epoch, record in trial.epochs.items()
+    )
     return Points(
         runs=len(runs),
         running=sum(run.info.status == "RUNNING" for run in runs),
-        doubled=sum(count - 1 for steps in histories for count in steps.values()),
-        missing=max(0, epochs - sum(len(steps) for steps in histories)),
+        doubled=sum(count - 1 for each in steps for count in each.values()),
+        missing=(wanted - known).total(),
     )
+
+
+def _name_point(step: int, value: float) -> str:
+    # No NaN is equal to another.
+    return f"{step} {value:.9g}"
 
 
 def _is_trial(run: Run) -> bool:

@@ -230,6 +230,8 @@ def _command(arm: str, number: int, terms: Terms) -> list[str]:
         "cpus-per-trial": terms.cpus_per_trial,
         "max-concurrent": terms.max_concurrent,
         "confirm": 0,
+        # What is known of the project's own spaces the stock pair cannot be given.
+        "known": 0,
         "objective": "iou",
         "time-budget": f"{terms.seconds:.1f}s",
         "tracking-uri": terms.tracking_uri,

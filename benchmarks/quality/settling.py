@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import rankdata  # type: ignore[import-untyped]
 
 from benchmarks.quality.record import read_table
 from benchmarks.quality.recording_job import Row
@@ -86,4 +87,5 @@ def _collect(rows: Sequence[Row], name: str) -> dict[Key, list[float]]:
 
 
 def _spearman(first: Floats, second: Floats) -> float:
-    return float(np.corrcoef(np.argsort(np.argsort(first)), np.argsort(np.argsort(second)))[0, 1])
+    # Equals share a rank: in the order in which they stand they would agree with each other.
+    return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])

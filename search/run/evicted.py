@@ -17,10 +17,10 @@ _USED: Final = re.compile(r"was ([\d.]+) ?GB used / ([\d.]+) ?GB limit")
 """What the memory monitor says of a node."""
 _EVICTING: Final = re.compile(r"killed due to the node running low on memory.*?\bID: (\w+)\)", re.DOTALL)
 """How it names the node."""
-_WORKER: Final = re.compile(r"Actor\((\w+)\)[^\n]*?actual memory used=([\d.]+)GB")
-"""How it names a worker that it looked at, and what that took."""
-_PROGRAM: Final = re.compile(r"^\d+\t([\d.]+)\t", re.MULTILINE)
-"""How it names what takes most memory there, whoever's it is."""
+_WORKER: Final = re.compile(r"Actor\((\w+)\)[^\n]*?pid=(\d+), actual memory used=([\d.]+)GB")
+"""How it names a worker that it looked at, its process, and what that took."""
+_PROGRAM: Final = re.compile(r"^(\d+)\t([\d.]+)\t(ray::ImplicitFunc)?", re.MULTILINE)
+"""How it names the processes that take most memory there, whoever's they are; one that loads samples as its worker."""
 _UNPREPARED: Final = re.compile(r"Its node \(ID: (\w*)\) could not prepare it")
 """How `take_start` says that a node could not prepare a worker, and names the node."""
 _BYSTANDER_SHARE: Final = 0.5
@@ -123,11 +123,23 @@ def is_bystander(error: Exception | None, actor_id: str) -> bool:
         error: what Ray knows of the failure.
         actor_id: the worker, as Ray names it.
     """
-    workers = [(name, float(used)) for name, used in _WORKER.findall(str(error))]
-    largest = max([*(used for _, used in workers), *map(float, _PROGRAM.findall(str(error)))], default=0.0)
-    in_use = _USED.search(str(error))
-    has_crowd = in_use is not None and sum(used for _, used in workers) < _BYSTANDER_SHARE * float(in_use[1])
-    return any(name == actor_id and (has_crowd or used < _BYSTANDER_SHARE * largest) for name, used in workers)
+    text = str(error)
+    workers = [(name, float(used)) for name, _, used in _WORKER.findall(text)]
+    largest = max(
+        [*(used for _, used in workers), *(float(used) for _, used, _ in _PROGRAM.findall(text))], default=0.0
+    )
+    return any(name == actor_id and (_has_crowd(text) or used < _BYSTANDER_SHARE * largest) for name, used in workers)
+
+
+def _has_crowd(text: str) -> bool:
+    """Say whether most of the memory in use is of none of Ray's workers, with the processes that load their samples."""
+    in_use, programs = _USED.search(text), _PROGRAM.findall(text)
+    # Only so many are named: where the smallest is Ray's, further ones of Ray's are not.
+    if in_use is None or not programs or min(programs, key=lambda program: float(program[1]))[2]:
+        return False
+    used_of = {process: float(used) for _, process, used in _WORKER.findall(text)}
+    used_of |= {process: float(used) for process, used, ours in programs if ours}
+    return sum(used_of.values()) < _BYSTANDER_SHARE * float(in_use[1])
 
 
 def describe_death(error: Exception | None) -> str:

@@ -13,7 +13,7 @@ Further configurations may be trained likewise, for an ensemble that is chosen a
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from search.folder import CONFIRM_FOLDER, SearchFolder, StageFolder
 from search.judge.progress import RETRIED
@@ -41,6 +41,9 @@ from segcore.prediction.member_files import MemberWeights
 from segcore.scoring.metrics import best_single_class, summarise_scores
 from segcore.scoring.objective import learns_every_class
 from segcore.training.checkpoint import read_member_weights
+
+_ABOVE: Final = f"../{CONFIRM_FOLDER}/"
+"""Where files of the confirmation lie, from the retraining's folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,18 +270,18 @@ def _is_to_begin(known: TrialRecord | None, training: TrialRecord | None) -> boo
     """
     if known is None or known.outcome is not None:
         return known is None or known.outcome is not Outcome.FINISHED
-    # Who was killed while it was taken over left a part of it.
-    return training is not None and known.checkpoint is None
+    # Who was killed while it was taken over left a part of it, at most with the confirmation's own checkpoint.
+    return training is not None and (known.checkpoint is None or known.checkpoint.startswith(_ABOVE))
 
 
 def _take_over(journal: Journal, asked: Asked, training: TrialRecord) -> None:
     """Write what the confirmation trained as if it had been trained here, with its own times."""
-    number, above = asked.trial, f"../{CONFIRM_FOLDER}/"
+    number = asked.trial
     journal.write(replace(asked, time=training.started, copy_of=training.number))
     first = min(training.epochs, default=0)
     for epoch, record in sorted(training.epochs.items()):
-        picture = above + record.picture if record.picture is not None else None
-        shown = {key: above + file for key, file in record.pictures.items()}
+        picture = _ABOVE + record.picture if record.picture is not None else None
+        shown = {key: _ABOVE + file for key, file in record.pictures.items()}
         journal.write(
             Epoch(
                 trial=number,
@@ -291,7 +294,7 @@ def _take_over(journal: Journal, asked: Asked, training: TrialRecord) -> None:
             )
         )
     if training.checkpoint is not None:
-        journal.write(CheckpointSaved(trial=number, epoch=training.checkpoint_epoch, path=above + training.checkpoint))
+        journal.write(CheckpointSaved(trial=number, epoch=training.checkpoint_epoch, path=_ABOVE + training.checkpoint))
     message = f"trained in the confirmation, as its training {training.number}"
     ended = training.ended if training.ended is not None else training.started
     journal.write(Ended(trial=number, outcome=Outcome.FINISHED, message=message, time=ended))

@@ -10,23 +10,26 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 
-def clear_interrupted(client: MlflowClient, experiment_id: str, run_id: str, name: str) -> None:
+def clear_interrupted(client: MlflowClient, experiment_id: str, run_id: str, name: str, registered: str) -> None:
     """Delete a run's versions of which nothing was noted, and its models that became no version.
+
+    A version of another registered model is a person's own, and keeps its model.
 
     Args:
         client: of the store.
         experiment_id: of the run.
         run_id: of the retraining, which nobody else registers meanwhile.
         name: of the models that it logs.
+        registered: the registered model to whose versions they are made.
     """
     # Who may not delete, or has a server that cannot, keeps them beside the new one.
     with suppress(MlflowException):
-        kept = set()
+        kept = set[str]()
         for version in client.search_model_versions(f"run_id = '{run_id}'"):
-            if version.tags or version.description or version.aliases:
+            if version.name != registered or version.tags or version.description or version.aliases:
                 kept.add(version.source)
             else:
                 client.delete_model_version(version.name, version.version)
         for model in client.search_logged_models([experiment_id], filter_string=f"source_run_id = '{run_id}'"):
-            if model.name == name and f"models:/{model.model_id}" not in kept:
+            if model.name == name and kept.isdisjoint((model.model_uri, model.artifact_location)):
                 client.delete_logged_model(model.model_id)

@@ -155,16 +155,18 @@ its files with those that were registered first:
 {fetch}"""
 
 
-def crown(client: MlflowClient, name: str, version: str, card: ModelCard) -> str:
+def crown(client: MlflowClient, name: str, version: str, card: ModelCard, *, is_new: bool = True) -> str:
     """Let a version be the champion unless it is worse than the present one, or nobody knows.
 
     Of equal ones the later was asked for: it predicts as `tune-predict` found, or takes the place of damaged files.
+    Whom a person chose since stays.
 
     Args:
         client: of the store.
         name: of the registered model.
         version: that was just registered, or is to be registered again.
         card: what is known of it.
+        is_new: whether it has not been considered yet.
 
     Returns:
         In a sentence, whether it is and why.
@@ -175,7 +177,7 @@ def crown(client: MlflowClient, name: str, version: str, card: ModelCard) -> str
     champion = _find_champion(client, name)
     if champion is not None and str(champion.version) == version:
         return f"version {version} is {CHAMPION}"
-    reason = _refuse(champion, card)
+    reason = _refuse(champion, card) or ("" if is_new else f"it was chosen since version {version} was registered")
     if champion is not None and reason:
         return f"version {champion.version} stays {CHAMPION}: {reason}"
     client.set_registered_model_alias(name, CHAMPION, version)

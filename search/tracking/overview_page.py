@@ -47,7 +47,7 @@ def describe_search(
         f"### {plain(_title(record))}",
         f"{LOOK} {' · '.join([*links, *_link_model(record)])}",
         *[_tell(answer) for answer in answers],
-        f"#### The best\n\n{_table(record, experiment_id, runs)}" if record.history.ranked else "",
+        f"#### The best\n\n{_table(record, experiment_id, runs)}" if record.history.eligible else "",
         _how_to_go_on(record),
     ]
     return "\n\n".join(part for part in parts if part)

@@ -92,14 +92,14 @@ def register_model(settings: SearchSettings, place: Place, stage: StageFolder, m
         runs = StageRuns(settings, place, "retrain", stage)
         save_note(model, "run", run_page(uri, runs.experiment_id, runs.parent_id))
         client = open_client(uri)
-        clear_interrupted(client, runs.experiment_id, runs.parent_id, MODEL_NAME)
+        clear_interrupted(client, runs.experiment_id, runs.parent_id, MODEL_NAME, name)
         same = find_same(uri, name, model, part)
         known = same is not None and same.is_marked
         version, digest = (same.version, same.digest) if same else _log(card, place, model, runs.parent_id, part)
         if not known:
             fetch = SearchFolder(root=stage.search or stage.root).command("fetch", "FOLDER")
             _introduce(client, name, version, card, card.describe(name, version, mask_uri(uri), fetch))
-        champion = crown(client, name, version, card)
+        champion = crown(client, name, version, card, is_new=not known)
         mark_same(uri, name, version, model)
     except TrackingError as error:
         # What it says to do comes before what is to be done again.

@@ -84,7 +84,7 @@ def warn(text: str) -> None:
 
 def print_error(error: StreetError) -> None:
     """Print what a user has to mend; on a terminal the first lines of very many, so that they can be read."""
-    lines = str(error).splitlines()
+    lines = str(error).split("\n")
     if error_console.is_terminal and len(lines) > _MOST_LINES:
         more = f"and {len(lines) - _MOST_LINES:,} more lines; the same command with 2> problems.txt behind it keeps all"
         lines = [*lines[:_MOST_LINES], more]

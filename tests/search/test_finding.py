@@ -171,6 +171,16 @@ def test_a_stage_that_is_only_looked_at_may_be_taken(tmp_path, monkeypatch):
             assert is_in_use(stage)
 
 
+def test_whoever_asks_for_an_idle_stage_holds_no_lock_of_it(tmp_path):
+    stage = StageFolder(root=tmp_path)
+    with lock_stage(stage):
+        pass
+    with (tmp_path / ".lock").open("rb") as looked:
+        # As another does who looks: beside it nobody holds the lock for oneself.
+        fcntl.flock(looked, fcntl.LOCK_SH)
+        require_idle(stage)
+
+
 def test_storage_whose_name_is_too_long_is_refused(make_settings, make_place, tmp_path):
     with pytest.raises(StorageError, match="cannot be written \\(File name too long\\); choose another folder"):
         require_new(make_settings(), make_place(storage=tmp_path / ("x" * 300)))

@@ -285,3 +285,13 @@ def test_a_stop_that_an_earlier_driver_left_in_the_bucket_stops_none_that_began_
     go_to("here")
     with copied(here):
         assert not Inbox(here).is_stopped
+
+
+def test_file_of_the_mirror_that_cannot_be_read_is_named(here, address, go_to):
+    with copied(here):
+        pass
+    root = go_to("elsewhere")
+    (root / "settings.json").mkdir()
+    bucket = find_bucket(root.parent)
+    with pytest.raises(StorageError, match=r"settings\.json cannot be (read|written) \(Is a directory\)"):
+        fetch_search(bucket, root)

@@ -6,6 +6,7 @@ as unlike as any two.
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,9 +19,12 @@ from segcore.data.case import Case
 from segcore.data.dividing.likeness import correlate_along
 
 _FEWEST: Final = 20
-"""Pairs of images of which something can be said."""
+"""Pairs of images, or images of a group, of which something can be said."""
 _UNLIKE: Final = 0.95
-"""Share of pairs far from each other by name that are less alike than a pair that counts: by chance one of 20 is."""
+"""Share of a group's pairs that are less alike than a pair that counts: by chance one of 20 is."""
+_USUAL_PAIRS: Final = 1000
+"""At least about so many are looked at, drawn at random: pairs as far apart as can be would tell kinds of images apart,
+such as those of two cameras, and call all of a kind alike."""
 _LEAST_SHARE: Final = 1 / 3
 _DIGITS: Final = re.compile(r"(\d+)")
 
@@ -59,8 +63,7 @@ def find_succession(
     if of < _FEWEST:
         return None
     looks_NHW = looks_NHW[places]
-    usual = np.quantile(correlate_along(looks_NHW, len(places) // 2), _UNLIKE)
-    alike = correlate_along(looks_NHW, 1) > usual
+    alike = correlate_along(looks_NHW, 1) > np.quantile(_correlate_at_random(ordered, looks_NHW), _UNLIKE)
     found = [
         (before.name, after.name)
         for (before, after), looks_so in zip(pairs, alike.tolist(), strict=True)
@@ -69,6 +72,20 @@ def find_succession(
     if len(found) < _LEAST_SHARE * of:
         return None
     return Succession(images=len(found), of=of, first=found[0])
+
+
+def _correlate_at_random(cases: Sequence[Case], looks_NHW: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Return how much looks of one group correlate that do not follow each other; small groups count as one."""
+    draw = np.random.default_rng(0)
+    sizes = Counter(case.group for case in cases)
+    groups = [case.group if sizes[case.group] >= _FEWEST else "" for case in cases]
+    group_N = np.unique(groups, return_inverse=True)[1]
+    found: list[npt.NDArray[np.float32]] = []
+    for _ in range(max(1, _USUAL_PAIRS // len(cases))):
+        order_N = np.lexsort((draw.random(len(cases)), group_N))
+        counts_P = (np.diff(group_N[order_N]) == 0) & (np.abs(np.diff(order_N)) > 1)
+        found.append(correlate_along(looks_NHW[order_N], 1)[counts_P])
+    return np.concatenate(found)
 
 
 def _order(case: Case) -> tuple[str, list[tuple[int, str]]]:

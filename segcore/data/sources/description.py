@@ -95,6 +95,7 @@ _EXAMPLE: Final = (
     '{"images": "images/{name}.jpg", "masks": "masks/{name}.png", "encoding": "index", "classes": [{"name": "road", '
     '"ids": [7, 8]}, {"name": "car", "ids": [26], "rgb": [0, 0, 142]}], "void": [255]}'
 )
+_PLACE: Final = "{name}"
 _MOST_PROBLEMS: Final = 50
 _TOLD_LETTERS: Final = 300
 _ADAPTER: Final = TypeAdapter(Description)
@@ -109,7 +110,7 @@ def refuse_foreign(file: Path) -> None:
     """Refuse a `dataset.json` of another program, such as nnU-Net, to which it may mean something.
 
     Args:
-        file: which may be damaged, or missing; what has any of our own keys is ours.
+        file: which may be damaged, or missing; what has any of our own keys, or a pattern of paths, is ours.
 
     Raises:
         DataError: naming what it has, and what to do.
@@ -121,6 +122,9 @@ def refuse_foreign(file: Path) -> None:
     # COCO's files have images too, which are no pattern.
     ours = {*_KEYS[()]} - {"images", "splits"}
     if not isinstance(content, dict) or not content or content.keys() & ours or isinstance(content.get("images"), str):
+        return
+    # Keys may be misspelt.
+    if any(isinstance(value, str) and _PLACE in value for value in content.values()):
         return
     folder = shlex.quote(str(file.parent.resolve()))
     raise DataError(

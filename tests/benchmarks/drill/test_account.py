@@ -50,6 +50,8 @@ def test_the_winner_is_told_by_what_was_drawn_and_its_score():
     history = remember(asked(0, 0.01), epoch(0, 1, 0.25), asked(1, 0.002), epoch(1, 1, 0.75))
     assert describe_winner(history) == "learning_rate=0.002 iou=0.750000"
     assert describe_winner(remember(asked(0))) == "none"
+    lost = [asked(2), epoch(2, 1, 0.9), Ended(trial=2, outcome=Outcome.FAILED)]
+    assert describe_winner(remember(asked(0), epoch(0, 1, 0.25), *lost)) == "learning_rate=0.01 iou=0.250000"
 
 
 @pytest.fixture
@@ -70,6 +72,16 @@ def test_points_and_runs_of_mlflow_are_compared_with_the_journal(client):
     trials = remember(asked(0), epoch(0, 1), epoch(0, 2), asked(1), epoch(1, 1)).in_order
     found = count_points(client, "drill", trials, "iou")
     assert found == Points(runs=2, running=1, doubled=1, missing=1)
+
+
+def test_points_of_a_run_too_many_are_none_of_another_trial(client):
+    experiment = client.create_experiment("drill")
+    for _ in range(2):
+        run = client.create_run(experiment).info.run_id
+        client.log_metric(run, "iou", 0.5, step=1)
+    trials = remember(asked(0), epoch(0, 1, 0.5), asked(1), epoch(1, 1, 0.6)).in_order
+    found = count_points(client, "drill", trials, "iou")
+    assert (found.runs, found.missing) == (2, 1)
 
 
 def test_an_experiment_that_was_never_made_lacks_every_point(client):

@@ -272,6 +272,7 @@ def test_the_project_searches_by_its_own_command_without_confirming(make_terms):
     given = launch.make_context("launch", options).params
     assert (given["name"], given["seed"], given["fixed"]) == ("project-2", 8, ["scale=0.25"])
     assert (given["confirm"], given["time_budget_seconds"], given["trials"]) == (0, "100.0s", 100_000)
+    assert given["known"] == 0, "both draw all that they try"
     # What is not said is the project's default.
     assert (given["grace_epochs"], given["reduction_factor"]) == (0, 2)
 

@@ -35,6 +35,13 @@ def test_early_scores_are_compared_with_the_last_ones_on_the_same_fold_and_on_an
     assert correlate(CURVES, 2) == (pytest.approx(1.0), pytest.approx(0.8))
 
 
+def test_equal_scores_share_a_rank():
+    # Ranks 1.5 1.5 3 4 and 2 1 3 4: products of what is off the mean are 0.5 + 1.5 + 0.25 + 2.25 = 4.5, squares 4.5 and
+    # 5, so 4.5 / sqrt(22.5).
+    curves = {(number, 0, 0): curve for number, curve in enumerate([[0.0, 0.5], [0.0, 0.4], [0.2, 0.6], [0.4, 0.7]])}
+    assert correlate(curves, 1)[0] == pytest.approx(4.5 / 22.5**0.5)
+
+
 def test_another_seed_of_the_same_fold_is_no_other_fold():
     seeds = {(number, 0, fold): curve for (number, fold, _), curve in CURVES.items()}
     same, other = correlate(seeds, 1)

@@ -195,3 +195,20 @@ def test_a_worker_is_not_charged_where_many_programs_filled_the_memory(in_use, i
     memory = f"Memory on the node (IP: 127.0.0.1, ID: 3f) was {in_use:.2f}GB used / 7.00GB limit (0.95)\n"
     evicted = as_death(OutOfMemoryError(memory + RAY_LISTS.format(new=1.3, old=1.3, program=0.87)))
     assert is_bystander(evicted, "05b1") is not is_charged
+
+
+@pytest.mark.parametrize(
+    ("program", "is_charged"), [("0.20\tpython other.py", False), ("1.00\tray::ImplicitFunc.train", True)]
+)
+def test_a_worker_is_charged_for_the_memory_of_processes_that_load_samples(program, is_charged):
+    memory = "Memory on the node (IP: 127.0.0.1, ID: 3f) was 9.00GB used / 9.50GB limit (0.95)\n"
+    # The two workers of 1.3 GB and this one's loaders: 2.6 + 7 x 1.0 of 9 GB, or 2.6 of 9 GB without any.
+    loaders = "".join(f"{number}\t{program}\n" for number in range(3000, 3007))
+    evicted = as_death(OutOfMemoryError(memory + RAY_LISTS.format(new=1.3, old=1.3, program=0.87) + loaders))
+    assert is_bystander(evicted, "05b1") is not is_charged
+
+
+def test_a_worker_is_charged_where_more_of_rays_processes_than_are_named_may_have_filled_the_memory():
+    memory = "Memory on the node (IP: 127.0.0.1, ID: 3f) was 9.00GB used / 9.50GB limit (0.95)\n"
+    evicted = as_death(OutOfMemoryError(memory + RAY_LISTS.format(new=1.3, old=1.3, program=1.4)))
+    assert not is_bystander(evicted, "05b1")

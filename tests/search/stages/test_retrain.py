@@ -152,7 +152,8 @@ def test_fold_that_the_confirmation_trained_is_taken_over(script):
     assert [(event.trial, event.copy_of) for event in asked] == [(0, None), (1, 7)]
 
 
-def test_fold_of_which_a_killed_retraining_took_over_a_part_is_taken_over_whole(script):
+@pytest.mark.parametrize("has_checkpoint", [False, True])
+def test_fold_of_which_a_killed_retraining_took_over_a_part_is_taken_over_whole(script, has_checkpoint):
     best = make_best()
     training = TrialRecord(
         number=7, fold=0, values=best.values, params={}, started=100.0, checkpoint="ray/7", checkpoint_epoch=1,
@@ -161,6 +162,8 @@ def test_fold_of_which_a_killed_retraining_took_over_a_part_is_taken_over_whole(
     )  # fmt: skip
     script.journal.write(Asked(trial=0, fold=0, values=best.values, params={}, copy_of=7))
     script.journal.write(Epoch(trial=0, epoch=1, metrics={"iou": 0.4}, time=120.0))
+    if has_checkpoint:
+        script.journal.write(CheckpointSaved(trial=0, epoch=1, path="../confirm/ray/7"))
     plan_folds(script.journal, best, 1, {(0, best.values["seed"]): training})
     taken = script.journal.history.trials[0]
     assert (taken.outcome, taken.checkpoint, list(taken.epochs)) == (Outcome.FINISHED, "../confirm/ray/7", [1])

@@ -89,6 +89,19 @@ def test_model_is_registered_anew_only_when_it_has_changed(register, model):
     assert register().address == "models:/streets/2"
 
 
+def test_champion_that_a_person_chose_since_stays_where_nothing_is_registered(register, model, place):
+    register()
+    save_options(model, PredictOptions(flip=True))
+    register()
+    client = MlflowClient(place.tracking_uri)
+    client.set_registered_model_alias("streets", "champion", "1")
+    again = register()
+    assert (again.known, client.get_model_version_by_alias("streets", "champion").version) == (True, 1)
+    assert again.champion == "version 1 stays champion: it was chosen since version 2 was registered"
+    client.delete_registered_model_alias("streets", "champion")
+    assert register().champion == "version 2 is champion"
+
+
 def test_version_that_was_registered_and_not_introduced_is_taken_up(register, place):
     first, client = register(), MlflowClient(place.tracking_uri)
     # As who is killed in between leaves it.
@@ -120,3 +133,16 @@ def test_what_an_interrupted_registration_left_is_deleted(register, place):
     logged = [each.name for each in client.search_logged_models([experiment])]
     assert "theirs" in logged
     assert logged.count("ensemble") == len(versions) - 1
+
+
+def test_what_a_person_registered_under_a_name_of_their_own_stays(register, place):
+    register()
+    client = MlflowClient(place.tracking_uri)
+    run = client.get_model_version("streets", "1").run_id
+    logged = client.create_logged_model(client.get_run(run).info.experiment_id, name="ensemble", source_run_id=run)
+    client.create_registered_model("theirs")
+    # As MLflow's button for it does, without a word.
+    client.create_model_version("theirs", logged.artifact_location, run_id=run, model_id=logged.model_id)
+    register()
+    assert [each.version for each in client.search_model_versions("name = 'theirs'")] == [1]
+    assert client.get_logged_model(logged.model_id).name == "ensemble"

@@ -8,6 +8,7 @@ from mlflow import MlflowClient
 
 from search.insight.answer import Answer
 from search.memory.events import Closed
+from search.memory.outcome import Outcome
 from search.tracking.overview_page import describe_search
 from search.tracking.reports import log_report
 from search.tracking.runs import StageRuns
@@ -53,6 +54,11 @@ def test_the_page_of_a_search_that_has_ended_links_to_its_report(make_record, ma
     ended = describe_search(make_record(history), (), (), "1", {PARENT: "ab"})
     link = "[Report](#/experiments/1/runs/ab/artifacts/report.html?workflowType=machine_learning)"
     assert (link in running, link in ended) == (False, True)
+
+
+def test_the_page_of_a_search_of_which_no_trial_can_win_has_no_table_of_the_best(make_record, make_trials):
+    history = make_trials({"ious": [0.5], "outcome": Outcome.FAILED})
+    assert "The best" not in describe_search(make_record(history), (), (), "1", {PARENT: "ab"})
 
 
 def test_what_others_wrote_is_no_link_and_no_picture_on_a_search_s_page(make_record, make_trials, make_best):

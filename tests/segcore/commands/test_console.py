@@ -52,6 +52,11 @@ def test_escapes_in_an_error_are_written_out(capsys):
     assert capsys.readouterr().err == "[red]/data/\\x1b[2J cannot be used:\n  - \\x1b]0;owned\\x07\n"
 
 
+def test_what_a_name_has_that_ends_lines_elsewhere_is_written_out(capsys):
+    print_error(DataError("/data cannot be used:", ["a\r\x0bb\x85c.png: is damaged"]))
+    assert capsys.readouterr().err == "/data cannot be used:\n  - a\\r\\x0bb\\x85c.png: is damaged\n"
+
+
 def test_commands_print_through_the_one_console():
     """What is printed elsewise could carry an escape from a user's file to the terminal."""
     for file in Path(segcore.commands.__file__).parent.glob("*.py"):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -56,3 +57,21 @@ def test_nothing_is_found_where_neighbours_stay_or_are_known_or_few(count, optio
 def test_pictures_that_do_not_belong_together_are_no_frames():
     looks_NHW = np.random.default_rng(1).integers(0, 256, (60, SIDE, SIDE), dtype=np.uint8)
     assert find_succession(list_cases(60), looks_NHW, {f"x{number}": number % 2 for number in range(60)}) is None
+
+
+@pytest.mark.parametrize("group_of", [lambda number: "all", lambda number: "ab"[number // 60]], ids=["one", "each"])
+def test_pictures_of_two_kinds_one_behind_the_other_are_no_frames(group_of):
+    draw = np.random.default_rng(1)
+    # As of two cameras: pictures of one kind are laid out alike, and what they show has nothing to do with each other.
+    kinds_2HW, own_NHW = draw.normal(size=(2, SIDE, SIDE)), draw.normal(size=(120, SIDE, SIDE))
+    looks_NHW = np.clip(128 + 20 * (np.repeat(kinds_2HW, 60, axis=0) + 2 * own_NHW), 0, 255).astype(np.uint8)
+    cases = [replace(case, group=group_of(number)) for number, case in enumerate(list_cases(120))]
+    assert find_succession(cases, looks_NHW, {case.name: number % 2 for number, case in enumerate(cases)}) is None
+
+
+def test_short_drives_are_measured_by_what_others_look_like():
+    # Thirty drives of two frames each: within one of them no two do not follow each other.
+    places = [100 * number + step for number in range(30) for step in (0, 4)]
+    cases = [replace(case, group=f"drive{number // 2:02}") for number, case in enumerate(list_cases(60))]
+    found = find_succession(cases, look_along(places), {case.name: number % 2 for number, case in enumerate(cases)})
+    assert found is not None and (found.images, found.of) == (30, 30)

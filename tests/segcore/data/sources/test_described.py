@@ -225,8 +225,11 @@ def test_file_of_another_program_is_told_from_one_with_faults(tmp_path, content)
         read_dataset(tmp_path)
 
 
-@pytest.mark.parametrize("content", ['{"images": "images/{name}.jpg"}', '{"classes": []}', "{}", "[]"])
-def test_file_with_any_key_of_ours_is_ours(tmp_path, content):
+@pytest.mark.parametrize(
+    "content",
+    ['{"images": "images/{name}.jpg"}', '{"image": "images/{name}.jpg", "mask": "x"}', '{"classes": []}', "{}", "[]"],
+)
+def test_file_with_any_key_or_pattern_of_ours_is_ours(tmp_path, content):
     (tmp_path / "dataset.json").write_text(content, encoding="utf-8")
     with pytest.raises(DataError, match=r"dataset\.json cannot be used"):
         read_dataset(tmp_path)

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from segcore.bucket import Bucket, StoredFile, parse_bucket, patiently
 from segcore.bucket_address import is_address
-from segcore.data.caching.disk import EMPTY_PATH, read_path, resolve_folder
+from segcore.data.caching.disk import EMPTY_PATH, expand_home, read_path, resolve_folder
 from segcore.data.unpacking import SPARE_FILES, SUFFIXES, count_free_files, is_archive, unpack
 from segcore.errors import ConfigError, DataError, StorageError
 
@@ -104,13 +104,13 @@ def bring_data(
         option: that gave it.
 
     Raises:
-        ConfigError: when it is empty, or an address that cannot be used.
+        ConfigError: when it is empty, an address that cannot be used, or in a home that is not there.
         DataError: when there is nothing, or an archive that cannot be unpacked.
         StorageError: when the bucket cannot be read, or the disk is too small.
     """
     source = _find_source(given, option)
     if source is None:
-        return read_path(given).expanduser()
+        return expand_home(option, read_path(given))
     folder = root / FOLDER / source.identity
     say = tell or (lambda line: None)
     try:
@@ -134,7 +134,7 @@ def is_elsewhere(given: str | Path) -> bool:
     """Say whether a data set must be fetched or unpacked before it can be read; nothing is brought.
 
     Raises:
-        ConfigError: when it is an address that cannot be used.
+        ConfigError: when it is an address that cannot be used, or in a home that is not there.
         DataError: when there is nothing at its address.
         StorageError: when its bucket cannot be read.
     """
@@ -183,7 +183,7 @@ def remove_fetched(folder: Path) -> None:
 def _find_source(given: str | Path, option: str) -> _Source | None:
     """Return where a data set is to be brought from; None when it is a folder of this machine, or nothing."""
     if not is_address(given):
-        file = Path(given).expanduser()
+        file = expand_home(option, Path(given))
         if not is_archive(file.name) or file.is_dir():
             return None
         return _see_archive(file)

@@ -9,7 +9,7 @@ from filelock import FileLock
 
 from segcore.bucket import Bucket, parse_bucket
 from segcore.data import bringing
-from segcore.data.bringing import bring_data, keep_place, list_fetched, name_data, remove_fetched
+from segcore.data.bringing import bring_data, is_elsewhere, keep_place, list_fetched, name_data, remove_fetched
 from segcore.data.caching.build import prepare_cache
 from segcore.data.caching.cache import PixelCache
 from segcore.data.dataset import read_dataset
@@ -219,6 +219,13 @@ def test_what_was_fetched_is_listed_and_removed(bucket, root, archive):
     for folder in listed:
         remove_fetched(folder)
     assert list_fetched(root) == {}
+
+
+@pytest.mark.parametrize("given", ["~nobody-of-this-name/streets", "~nobody-of-this-name/streets.zip"])
+@pytest.mark.parametrize("ask", [bring_data, lambda given, root: is_elsewhere(given)])
+def test_a_home_of_nobody_is_told(given, ask, root):
+    with pytest.raises(ConfigError, match=r"--data '~nobody-of-this-name/streets.*write the whole path"):
+        ask(given, root)
 
 
 @pytest.mark.parametrize("ask", [lambda root: bring_data("", root), lambda root: keep_place("data", "")])

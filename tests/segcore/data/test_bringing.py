@@ -9,7 +9,7 @@ from filelock import FileLock
 
 from segcore.bucket import Bucket, parse_bucket
 from segcore.data import bringing
-from segcore.data.bringing import bring_data, is_elsewhere, keep_place, list_fetched, name_data, remove_fetched
+from segcore.data.bringing import bring_data, is_elsewhere, keep_place, name_data
 from segcore.data.caching.build import prepare_cache
 from segcore.data.caching.cache import PixelCache
 from segcore.data.dataset import read_dataset
@@ -85,6 +85,28 @@ def test_texts_for_people_beside_the_only_folder_do_not_hide_it(root, tmp_path):
             archive.writestr(name, "")
         archive.writestr("streets/v2/images/a.png", b"")
     assert bring_data(tmp_path / "streets.zip", root).name == "v2"
+
+
+def test_what_is_hidden_or_left_by_a_system_does_not_hide_the_only_folder_either(root, tmp_path):
+    """Of a repository, or of a folder that somebody opened on Windows."""
+    with zipfile.ZipFile(tmp_path / "streets.zip", "w") as archive:
+        for name in (".gitattributes", ".github/ci.yml", "Thumbs.db", "streets/desktop.ini", "streets/v2/images/a.png"):
+            archive.writestr(name, "")
+        archive.writestr("streets/v2/masks/a.png", b"")
+    assert bring_data(tmp_path / "streets.zip", root).name == "v2"
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [(("a", "a/b"), "'a' occurs twice, or as a folder too"), (("n" * 300,), "is too long for a name")],
+)
+def test_a_name_in_a_bucket_that_no_file_here_can_have_is_told(names, told, make_bucket, root):
+    bucket = parse_bucket("data", f"{make_bucket()}/x")
+    for name in names:
+        bucket.write(name, b"1")
+    with pytest.raises(DataError, match=rf"{bucket.address}: .*{told}.*; rename it there") as caught:
+        bring_data(bucket.address, root)
+    assert "make room" not in str(caught.value)
 
 
 def test_data_that_changed_is_fetched_anew(make_bucket, root):
@@ -208,17 +230,6 @@ def test_the_form_in_which_a_place_is_kept(tmp_path, monkeypatch, s3_server):
     )  # fmt: skip
     with pytest.raises(ConfigError, match="--extra http://"):
         keep_place("extra", "http://host/streets.zip")
-
-
-def test_what_was_fetched_is_listed_and_removed(bucket, root, archive):
-    assert list_fetched(root) == {}
-    folders = [bring_data(each, root) for each in (bucket.inside("streets").address, archive)]
-    sizes = [sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) for folder in folders]
-    listed = list_fetched(root)
-    assert sorted(listed.values()) == sorted(sizes)
-    for folder in listed:
-        remove_fetched(folder)
-    assert list_fetched(root) == {}
 
 
 @pytest.mark.parametrize("given", ["~nobody-of-this-name/streets", "~nobody-of-this-name/streets.zip"])

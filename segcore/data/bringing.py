@@ -84,7 +84,9 @@ def keep_place(option: str, given: str | Path) -> str:
 
 def name_data(given: str | Path) -> str:
     """Return a short name of a data set, for a title: of its folder, archive or address the last part."""
-    return PurePosixPath(keep_place("data", given).partition("?")[0]).name
+    place = keep_place("data", given)
+    # In the name of a folder a question mark is one.
+    return PurePosixPath(place.partition("?")[0] if is_address(given) else place).name
 
 
 def bring_data(

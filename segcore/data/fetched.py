@@ -38,13 +38,12 @@ def list_fetched(root: Path) -> dict[Path, int]:
     Raises:
         StorageError: when the folder may not be read.
     """
-    try:
-        folders = sorted(folder for folder in (root / FOLDER).iterdir() if _IDENTITY.fullmatch(folder.name))
-        return {folder: sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) for folder in folders}
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise _unreadable(root, error) from error
+    found: dict[Path, int] = {}
+    for folder in _list_called(_IDENTITY, root):
+        # Somebody may be removing it.
+        with suppress(FileNotFoundError):
+            found[folder] = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    return found
 
 
 def list_unfinished(root: Path) -> tuple[Path, ...]:
@@ -53,12 +52,7 @@ def list_unfinished(root: Path) -> tuple[Path, ...]:
     Raises:
         StorageError: when the folder may not be read.
     """
-    try:
-        return tuple(sorted(part for part in (root / FOLDER).iterdir() if _UNFINISHED.fullmatch(part.name)))
-    except FileNotFoundError:
-        return ()
-    except OSError as error:
-        raise _unreadable(root, error) from error
+    return _list_called(_UNFINISHED, root)
 
 
 def remove_fetched(folder: Path) -> None:
@@ -105,8 +99,13 @@ def remove_part(part: Path) -> None:
     shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
 
 
-def _unreadable(root: Path, error: OSError) -> StorageError:
-    return StorageError(f"{root / FOLDER} cannot be read ({error.strerror}); let it be read.")
+def _list_called(name: re.Pattern[str], root: Path) -> tuple[Path, ...]:
+    try:
+        return tuple(sorted(place for place in (root / FOLDER).iterdir() if name.fullmatch(place.name)))
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise StorageError(f"{root / FOLDER} cannot be read ({error.strerror}); let it be read.") from error
 
 
 @contextmanager

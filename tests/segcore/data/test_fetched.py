@@ -39,6 +39,20 @@ def test_what_was_fetched_is_listed_and_removed(bucket, root, tmp_path):
     assert list_unfinished(root) == ()
 
 
+def test_data_that_somebody_else_removes_meanwhile_hides_no_other(bucket, root, monkeypatch):
+    folder = bring_data(bucket.address, root)
+    (root / "fetched" / IDENTITY).mkdir()
+    rglob = type(folder).rglob
+
+    def walk(self, pattern):
+        if self.name == IDENTITY:
+            raise FileNotFoundError
+        return rglob(self, pattern)
+
+    monkeypatch.setattr(type(folder), "rglob", walk)
+    assert list_fetched(root) == {folder: 3}
+
+
 def test_data_whose_removal_was_cut_short_is_not_taken_for_whole(bucket, root, monkeypatch):
     folder = bring_data(bucket.address, root)
 

@@ -120,12 +120,13 @@ def bring_data(
                 with _part_folder(folder) as part:
                     _fetch(source, part, progress or (lambda done, total: None))
                     part.rename(folder)
+            # As long as nobody may remove it.
+            return _find_root(folder)
     except OSError as error:
         raise StorageError(
             f"{source.name} cannot be brought to {folder.parent} ({error.strerror or error}); make room, or choose "
             "another folder with --cache."
         ) from error
-    return _find_root(folder)
 
 
 def is_elsewhere(given: str | Path) -> bool:

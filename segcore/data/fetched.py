@@ -56,7 +56,7 @@ def list_unfinished(root: Path) -> tuple[Path, ...]:
 
 
 def remove_fetched(folder: Path) -> None:
-    """Remove a data set that was fetched, once nobody is fetching it; it is fetched again when it is needed.
+    """Remove a data set that was fetched, if it is there, once nobody is fetching it; it is fetched again when needed.
 
     Raises:
         StorageError: when it cannot be removed.
@@ -65,8 +65,9 @@ def remove_fetched(folder: Path) -> None:
         # Killed half way, it would leave half a data set under the name of a whole one.
         part = name_part(folder)
         remove_part(part)
-        folder.rename(part)
-        shutil.rmtree(part)
+        with suppress(FileNotFoundError):
+            folder.rename(part)
+        remove_part(part)
 
 
 def remove_unfinished(root: Path) -> None:

@@ -1,3 +1,4 @@
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -5,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from segcore.bucket import Bucket, parse_bucket
 from segcore.data import bringing
@@ -147,6 +148,21 @@ def test_processes_of_a_node_fetch_once(bucket, root):
     assert [process.returncode for process in started] == [0, 0]
     assert len({each.splitlines()[-1] for each in said}) == 1
     assert "".join(said).count("of 37 files") == 1
+
+
+def test_nobody_may_remove_data_before_its_folder_is_found(bucket, root, monkeypatch):
+    find, free = bringing._find_root, []
+
+    def look(folder):
+        lock = FileLock(folder.with_name(f"{folder.name}.lock"))
+        with contextlib.suppress(Timeout), lock.acquire(timeout=0):
+            free.append(folder)
+        return find(folder)
+
+    monkeypatch.setattr(bringing, "_find_root", look)
+    for _ in range(2):
+        bring_data(bucket.inside("streets").address, root)
+    assert free == []
 
 
 def test_who_waits_for_another_process_says_so(bucket, root):

@@ -144,7 +144,9 @@ def remove_cache(cache: StoredCache) -> None:
     """
     with _locked(cache.folder.parent, cache.folder.name) as is_free:
         if not is_free:
-            raise StorageError(f"{cache.folder} is being prepared now; wait for it, and try again.")
+            raise StorageError(
+                f"{cache.folder} is being prepared or removed by another process; wait for it, and try again."
+            )
         _remove_folder(cache.folder)
 
 

@@ -99,7 +99,10 @@ def test_removed_cache_leaves_nothing_and_may_be_made_again(prepared, root):
 
 def test_a_cache_that_is_being_prepared_is_not_removed(prepared, root):
     (cache,) = list_caches(root).caches
-    with FileLock(root / f"{prepared.name}.lock"), pytest.raises(StorageError, match="is being prepared now"):
+    with (
+        FileLock(root / f"{prepared.name}.lock"),
+        pytest.raises(StorageError, match="is being prepared or removed by another"),
+    ):
         remove_cache(cache)
     assert _states(root) == {prepared.name: CacheState.CURRENT}
 

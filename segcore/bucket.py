@@ -5,7 +5,6 @@ brought from one `data.bringing`.
 """
 
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -106,15 +105,16 @@ class Bucket:
             stream.write(content)
 
     def upload(self, file: Path, path: str) -> None:
-        """Copy a file of this machine into the bucket.
+        """Copy a file of this machine into the bucket, where it is whole or not at all.
 
         Raises:
             StorageError: when the bucket cannot be written.
             OSError: when the file cannot be read.
         """
-        files, whole = self._find(path)
-        with file.open("rb") as source, self._told("written"), files.open_output_stream(whole) as stream:
-            shutil.copyfileobj(source, stream, _CHUNK_BYTES)
+        with file.open("rb") as source, self._writing(path) as stream:
+            while chunk := source.read(_CHUNK_BYTES):
+                with self._told("written"):
+                    stream.write(chunk)
 
     def download(self, path: str, target: IO[bytes]) -> None:
         """Copy a file of the bucket into an open one.
@@ -204,6 +204,25 @@ class Bucket:
         """Return Arrow's file system, and the whole path in it of what lies at a path in this folder."""
         files, root = _connect(self)
         return files, f"{root}/{path}".rstrip("/")
+
+    @contextmanager
+    def _writing(self, path: str) -> Iterator[Any]:
+        files, whole = self._find(path)
+        with self._told("written"):
+            stream = files.open_output_stream(whole)
+        try:
+            yield stream
+        except BaseException as error:
+            # Arrow cannot give it up: closed, what was written so far is there as a whole file.
+            with suppress(OSError):
+                stream.close()
+            # A store that took no more has closed none.
+            if not isinstance(error, StorageError):
+                with suppress(StorageError):
+                    self.delete(path)
+            raise
+        with self._told("written"):
+            stream.close()
 
     @contextmanager
     def _told(self, done: str) -> Iterator[None]:

@@ -328,7 +328,11 @@ def make_paths_whole(values: Mapping[str, object]) -> dict[str, object]:
     weights = values.get("weights")
     if not isinstance(weights, str) or weights in ("imagenet", "none"):
         return dict(values)
-    return {**values, "weights": str(Path.cwd() / Path(weights).expanduser())}
+    try:
+        return {**values, "weights": str(Path.cwd() / Path(weights).expanduser())}
+    except RuntimeError:
+        # In the home of a user who is not there: whoever looks for the file tells that there is none.
+        return dict(values)
 
 
 def decoder_widths(decoder_channels: int) -> tuple[int, ...]:

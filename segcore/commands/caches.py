@@ -11,7 +11,6 @@ from rich.table import Table
 from segcore.commands.console import console, warn, warn_of_slow_cache
 from segcore.commands.options import Cache
 from segcore.counting import count_words
-from segcore.data.bringing import FOLDER, list_fetched, remove_fetched
 from segcore.data.caching.disk import DEFAULT_CACHE, resolve_folder
 from segcore.data.caching.upkeep import (
     CacheState,
@@ -23,6 +22,7 @@ from segcore.data.caching.upkeep import (
     remove_cache,
     remove_leftovers,
 )
+from segcore.data.fetched import FOLDER, list_fetched, list_unfinished, remove_fetched, remove_unfinished
 from segcore.errors import CheckpointError
 
 _SHOWN_OF_KEY = 12
@@ -49,6 +49,7 @@ def cache(
         console.print(f"removed {each.folder.name}, {_in_gib(each.bytes)}", soft_wrap=True)
     if remove_old:
         remove_leftovers(shelf)
+        remove_unfinished(shelf.root)
     if unwanted or remove_old:
         shelf = list_caches(shelf.root)
     if remove_data:
@@ -86,9 +87,9 @@ def _print_shelf(shelf: Shelf) -> None:
     free = f", {_in_gib(shutil.disk_usage(shelf.root).free)} free" if shelf.root.is_dir() else ""
     total = sum(each.bytes for each in shelf.caches)
     console.print(f"{shelf.root}: {count_words(len(shelf.caches), 'cache')}, {_in_gib(total)}{free}", soft_wrap=True)
-    if shelf.parts:
+    if parts := (*shelf.parts, *list_unfinished(shelf.root)):
         warn(
-            f"{len(shelf.parts)} unfinished: being made now, or left by a start that was killed; --remove-old removes "
+            f"{len(parts)} unfinished: being made now, or left by a start that was killed; --remove-old removes "
             "the latter"
         )
     if fetched := list_fetched(shelf.root):

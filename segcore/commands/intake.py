@@ -15,10 +15,10 @@ from segcore.commands.console import console, show_progress, warn
 from segcore.commands.report import counts_table
 from segcore.commands.strict import StrictCommand
 from segcore.counting import count_words
-from segcore.data.bringing import is_fetched
 from segcore.data.class_masks import import_class_masks
 from segcore.data.classes import VOID
 from segcore.data.coco.conversion import CocoReport, import_coco
+from segcore.data.fetched import is_fetched
 from segcore.data.names import list_first
 from segcore.data.sources.advice import check_command, init_command
 from segcore.data.sources.described import is_described, pair_files

@@ -7,12 +7,11 @@ fetched anew. Safe unpacking lives in `unpacking`, decoding what was brought in 
 
 import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -22,16 +21,13 @@ from filelock import FileLock, Timeout
 
 from segcore.bucket import Bucket, StoredFile, parse_bucket, patiently
 from segcore.bucket_address import is_address
-from segcore.data.caching.disk import EMPTY_PATH, read_path, resolve_folder
-from segcore.data.unpacking import SPARE_FILES, SUFFIXES, count_free_files, is_archive, unpack
+from segcore.data.caching.disk import EMPTY_PATH, expand_home, read_path, resolve_folder
+from segcore.data.fetched import DIGEST_BYTES, FOLDER, PART_SUFFIX, name_lock, name_part, remove_part
+from segcore.data.listing import is_visible
+from segcore.data.unpacking import SPARE_FILES, SUFFIXES, count_free_files, is_archive, unpack, unplaceable
 from segcore.errors import ConfigError, DataError, StorageError
 
-FOLDER: Final = "fetched"
-"""In the folder of caches."""
-_PART: Final = ".part"
-_DIGEST_BYTES: Final = 16
 _FOR_PEOPLE: Final = re.compile(r"(readme|licen[cs]e|citation)\b|.*\.(md|pdf|html?|rst)$", re.IGNORECASE)
-_IDENTITY: Final = re.compile(rf"[0-9a-f]{{{2 * _DIGEST_BYTES}}}")
 _FETCHES: Final = 16
 """At a time: each is short, and waits for the store."""
 _SPARE_BYTES: Final = 256 << 20
@@ -66,7 +62,7 @@ class _Source:
     def identity(self) -> str:
         """A digest of where it lies and of what the store says of its files."""
         facts = [self.name, *((file.path, file.size, file.modified) for file in self.files)]
-        return hashlib.blake2b(json.dumps(facts).encode(), digest_size=_DIGEST_BYTES).hexdigest()
+        return hashlib.blake2b(json.dumps(facts).encode(), digest_size=DIGEST_BYTES).hexdigest()
 
 
 def keep_place(option: str, given: str | Path) -> str:
@@ -88,7 +84,9 @@ def keep_place(option: str, given: str | Path) -> str:
 
 def name_data(given: str | Path) -> str:
     """Return a short name of a data set, for a title: of its folder, archive or address the last part."""
-    return PurePosixPath(keep_place("data", given).partition("?")[0]).name
+    place = keep_place("data", given)
+    # In the name of a folder a question mark is one.
+    return PurePosixPath(place.partition("?")[0] if is_address(given) else place).name
 
 
 def bring_data(
@@ -104,13 +102,13 @@ def bring_data(
         option: that gave it.
 
     Raises:
-        ConfigError: when it is empty, or an address that cannot be used.
+        ConfigError: when it is empty, an address that cannot be used, or in a home that is not there.
         DataError: when there is nothing, or an archive that cannot be unpacked.
         StorageError: when the bucket cannot be read, or the disk is too small.
     """
     source = _find_source(given, option)
     if source is None:
-        return read_path(given).expanduser()
+        return expand_home(option, read_path(given))
     folder = root / FOLDER / source.identity
     say = tell or (lambda line: None)
     try:
@@ -122,29 +120,24 @@ def bring_data(
                 with _part_folder(folder) as part:
                     _fetch(source, part, progress or (lambda done, total: None))
                     part.rename(folder)
+            # As long as nobody may remove it.
+            return _find_root(folder)
     except OSError as error:
         raise StorageError(
             f"{source.name} cannot be brought to {folder.parent} ({error.strerror or error}); make room, or choose "
             "another folder with --cache."
         ) from error
-    return _find_root(folder)
 
 
 def is_elsewhere(given: str | Path) -> bool:
     """Say whether a data set must be fetched or unpacked before it can be read; nothing is brought.
 
     Raises:
-        ConfigError: when it is an address that cannot be used.
+        ConfigError: when it is an address that cannot be used, or in a home that is not there.
         DataError: when there is nothing at its address.
         StorageError: when its bucket cannot be read.
     """
     return _find_source(given, "data") is not None
-
-
-def is_fetched(folder: Path) -> bool:
-    """Say whether a folder is, or lies in, one that was fetched or unpacked into a folder of caches."""
-    place = folder.resolve()
-    return any(one.parent.name == FOLDER and _IDENTITY.fullmatch(one.name) for one in (place, *place.parents))
 
 
 def bring_each(given: Sequence[str | Path], root: Path) -> list[Path]:
@@ -152,38 +145,10 @@ def bring_each(given: Sequence[str | Path], root: Path) -> list[Path]:
     return [bring_data(each, root, option="extra") for each in given]
 
 
-def list_fetched(root: Path) -> dict[Path, int]:
-    """Return each data set that was fetched or unpacked into a folder of caches, and its bytes.
-
-    Raises:
-        StorageError: when the folder may not be read.
-    """
-    try:
-        folders = sorted(folder for folder in (root / FOLDER).iterdir() if _IDENTITY.fullmatch(folder.name))
-        return {folder: sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) for folder in folders}
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise StorageError(f"{root / FOLDER} cannot be read ({error.strerror}); let it be read.") from error
-
-
-def remove_fetched(folder: Path) -> None:
-    """Remove a data set that was fetched, once nobody is fetching it; it is fetched again when it is needed.
-
-    Raises:
-        StorageError: when it cannot be removed.
-    """
-    try:
-        with FileLock(folder.with_name(f"{folder.name}.lock")):
-            shutil.rmtree(folder)
-    except OSError as error:
-        raise StorageError(f"{folder} cannot be removed ({error.strerror}); remove it by hand.") from error
-
-
 def _find_source(given: str | Path, option: str) -> _Source | None:
     """Return where a data set is to be brought from; None when it is a folder of this machine, or nothing."""
     if not is_address(given):
-        file = Path(given).expanduser()
+        file = expand_home(option, Path(given))
         if not is_archive(file.name) or file.is_dir():
             return None
         return _see_archive(file)
@@ -264,8 +229,13 @@ def _fetch_files(bucket: Bucket, files: tuple[StoredFile, ...], part: Path, prog
 
 
 def _download(bucket: Bucket, path: str, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("wb") as stream:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        opened = target.open("wb")
+    except OSError as error:
+        remedy = "rename it there, or copy the data into a folder and give that"
+        raise unplaceable(bucket.address, path, target, error, remedy) from error
+    with opened as stream:
         try:
             bucket.download(path, stream)
         except FileNotFoundError as error:
@@ -293,12 +263,13 @@ def _find_root(folder: Path) -> Path:
 
 
 def _list_parts(folder: Path) -> list[Path]:
-    return [part for part in folder.iterdir() if part.is_dir() or not _FOR_PEOPLE.match(part.name)]
+    visible = (part for part in folder.iterdir() if is_visible(part.name))
+    return [part for part in visible if part.is_dir() or not _FOR_PEOPLE.match(part.name)]
 
 
 @contextmanager
 def _locked(folder: Path, say: Tell) -> Iterator[None]:
-    lock = FileLock(folder.with_name(f"{folder.name}.lock"))
+    lock = FileLock(name_lock(folder))
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -312,9 +283,10 @@ def _locked(folder: Path, say: Tell) -> Iterator[None]:
 
 @contextmanager
 def _part_folder(folder: Path) -> Iterator[Path]:
-    for abandoned in folder.parent.glob(f"{folder.name}.*{_PART}*"):
-        shutil.rmtree(abandoned, ignore_errors=True) if abandoned.is_dir() else abandoned.unlink(missing_ok=True)
-    part = folder.with_name(f"{folder.name}.{os.getpid()}{_PART}")
+    for abandoned in folder.parent.glob(f"{folder.name}.*{PART_SUFFIX}*"):
+        with suppress(OSError):
+            remove_part(abandoned)
+    part = name_part(folder)
     part.mkdir()
     try:
         yield part

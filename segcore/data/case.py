@@ -74,7 +74,7 @@ class DataSet:
         Raises:
             ConfigError: when it is the data set's own, or lies among its images or masks.
         """
-        wanted = folder.expanduser().resolve()
+        wanted = folder.resolve()
         parents = {parent for case in self.cases for parent in (case.image.parent, case.mask.parent)}
         read = {parent.resolve() for parent in parents}
         if wanted == self.folder.resolve() or read & {wanted, *wanted.parents}:

@@ -14,6 +14,7 @@ from segcore.data.caching.cache import PixelCache, Progress
 from segcore.data.case import DataSet
 from segcore.data.classes import ClassTable
 from segcore.data.dataset import read_dataset
+from segcore.data.dividing.copies import find_made_of
 from segcore.data.dividing.likeness import find_twins
 from segcore.errors import DataError
 
@@ -29,7 +30,8 @@ def read_extra(dataset: DataSet, folders: Sequence[Path]) -> tuple[DataSet, ...]
         folders: the extra data-set folders; their classes must be those of the real data, their names new.
 
     Raises:
-        DataError: with everything that is wrong with a folder, or in which it differs from the real data.
+        DataError: with everything that is wrong with a folder, in which it differs from the real data, or that was made
+            of images of these.
     """
     extra = tuple(read_dataset(folder) for folder in folders)
     known = {case.name: dataset.folder for case in dataset.cases}
@@ -43,6 +45,7 @@ def read_extra(dataset: DataSet, folders: Sequence[Path]) -> tuple[DataSet, ...]
                 "and annotations, or make pseudo labels again with --prefix:",
                 [f"{name}: also in {known[name]}" for name in clashes[:_MOST_NAMES]],
             )
+        _require_nothing_made_of(dataset, other)
         known |= {case.name: other.folder for case in other.cases}
     return extra
 
@@ -83,6 +86,17 @@ def _require_same_classes(dataset: DataSet, other: DataSet) -> None:
         )
 
 
+def _require_nothing_made_of(dataset: DataSet, other: DataSet) -> None:
+    made = find_made_of([case.name for case in dataset.cases], [case.name for case in other.cases])
+    if made:
+        raise DataError(
+            f"{count_words(len(made), 'extra image was', 'extra images were')} made of one of the real data, "
+            f"by the names in {other.folder}, and networks would be validated on what they know; take such images out "
+            "of the extra data:",
+            _tell_first([f"{name}: of what {real} is" for name, real in made.items()]),
+        )
+
+
 def _compare(ours: ClassTable, theirs: ClassTable) -> list[str]:
     # Void colours may differ: each mask is decoded by its own table, and void is void.
     pairs = {
@@ -101,10 +115,14 @@ def _require_new_images(cache: PixelCache) -> None:
         for extra, twin in twins.items()
     ]
     if problems:
-        more = [f"and {len(problems) - _MOST_TOLD} more"] if len(problems) > _MOST_TOLD else []
         raise DataError(
             f"{count_words(len(problems), 'extra image shows a picture', 'extra images show pictures')} of the real "
             "data, perhaps mirrored, resized or compressed anew, and networks would be validated on what they know; "
             "take such images out of the extra data:",
-            [*problems[:_MOST_TOLD], *more],
+            _tell_first(problems),
         )
+
+
+def _tell_first(problems: Sequence[str]) -> list[str]:
+    more = [f"and {len(problems) - _MOST_TOLD} more"] if len(problems) > _MOST_TOLD else []
+    return [*problems[:_MOST_TOLD], *more]

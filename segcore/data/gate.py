@@ -104,7 +104,7 @@ def judge_data(content: Content, classes: ClassTable, folds: int, given: FoldSpl
         )
     alike = tuple(tuple(content.cases[place].name for place in group) for group in find_alike(content.looks_NHW))
     kept = tuple(group for group in alike if not _is_standing(group, content))
-    copies = find_copies(case.name for case in content.cases)
+    copies = find_copies([case.name for case in content.cases])
     notes = [*_describe_absent(content, classes), *_describe_sizes(content)]
     notes += [*_describe_together("images that look the same, as they are or mirrored", kept, given)]
     notes += [*_describe_together("images that were made of one, by their names", copies, given)]

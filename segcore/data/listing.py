@@ -143,7 +143,7 @@ def list_folders(folder: Path) -> list[Path]:
     """
     # The system says with each name what it is; asking about each file again takes longer than listing them.
     with os.scandir(folder) as entries:
-        found = [(entry.name, entry.is_symlink()) for entry in entries if _is_visible(entry.name) and _is_folder(entry)]
+        found = [(entry.name, entry.is_symlink()) for entry in entries if is_visible(entry.name) and _is_folder(entry)]
     return [folder / name for name, linked in sorted(found) if not (linked and _leads_round(folder / name))]
 
 
@@ -218,6 +218,12 @@ def list_readings(line: str) -> tuple[str, ...]:
     return whole, first, *(text.replace("\\", "/").removeprefix("./").lstrip("/") for text in (whole, first))
 
 
+def is_visible(name: str) -> bool:
+    """Say whether a file or folder of this name is one of a data set, and neither hidden nor left by a system."""
+    # A Mac leaves ._a.jpg beside a.jpg on foreign disks: notes of its own under the name of an image.
+    return not name.startswith(".") and name.lower() not in _LEFT_BY_SYSTEMS
+
+
 def broken_folder(folder: Path, problems: Sequence[str]) -> DataError:
     """Return the error that lists every problem of a folder."""
     count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
@@ -244,12 +250,7 @@ def _list_visible(folder: Path) -> list[Path]:
 
 def _list_names(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if _is_visible(entry.name))
-
-
-def _is_visible(name: str) -> bool:
-    # A Mac leaves ._a.jpg beside a.jpg on foreign disks: notes of its own under the name of an image.
-    return not name.startswith(".") and name.lower() not in _LEFT_BY_SYSTEMS
+        return sorted(entry.name for entry in entries if is_visible(entry.name))
 
 
 def _choose(files: Sequence[Path]) -> tuple[dict[str, Path], list[str]]:

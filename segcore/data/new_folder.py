@@ -25,6 +25,8 @@ def new_folder(out: Path) -> Iterator[Path]:
         raise StorageError(f"{out} holds something already; give a new or empty folder.")
     part = out.with_name(f"{out.name}.{os.getpid()}.part")
     try:
+        # Where a container's processes have the same numbers each time, one that was killed had this name for it too.
+        shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         yield part
         part.replace(out)

@@ -114,6 +114,23 @@ class _Room:
             )
 
 
+def unplaceable(whole: str, name: str, target: Path, error: OSError, remedy: str) -> DataError | StorageError:
+    """Return the error of a file for which no place can be made on this machine.
+
+    Args:
+        whole: the archive or address that it comes from.
+        name: of the file in it.
+        target: its place here.
+        error: what the system says.
+        remedy: what to do where its name is the cause.
+    """
+    if error.errno in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR):
+        return DataError(f"{whole}: {name!r} occurs twice, or as a folder too; {remedy}.")
+    if error.errno == errno.ENAMETOOLONG:
+        return DataError(f"{whole}: {name[:80]!r}... is too long for a name; {remedy}.")
+    return _unwritable(target, error)
+
+
 def count_free_files(folder: Path) -> float:
     """Return how many files and folders can yet be made on a folder's disk; infinite where they are not counted."""
     disk = os.statvfs(folder)
@@ -140,7 +157,7 @@ def _write(archive: Path, member: Member, target: Path, room: _Room) -> None:
         _make_folder(target.parent, room)
         written = target.open("xb")
     except OSError as error:
-        raise _unplaceable(archive, member, target, error) from error
+        raise unplaceable(str(archive), member.name, target, error, "make the archive anew") from error
     left = member.size
     with written, member.open() as content:
         while chunk := content.read(_CHUNK_BYTES):
@@ -164,14 +181,6 @@ def _make_folder(folder: Path, room: _Room) -> None:
         folder = folder.parent
     for each in reversed(missing):
         each.mkdir()
-
-
-def _unplaceable(archive: Path, member: Member, target: Path, error: OSError) -> DataError | StorageError:
-    if error.errno in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR):
-        return DataError(f"{archive}: {member.name!r} occurs twice, or as a folder too; make the archive anew.")
-    if error.errno == errno.ENAMETOOLONG:
-        return DataError(f"{archive}: {member.name[:80]!r}... is too long for a name; make the archive anew.")
-    return _unwritable(target, error)
 
 
 def _unwritable(target: Path, error: OSError) -> StorageError:

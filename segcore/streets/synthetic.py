@@ -24,6 +24,7 @@ _SMALLEST: Final = 64
 _CASES_PER_DRIVE: Final = 8
 _INDEX_STEP: Final = 4
 _JPEG_QUALITY: Final = 92
+_FIRST_TEST_DRIVE: Final = 1000
 
 # Unbalanced like the contest: more drives by day than by night, more in Tokyo1 than in Saitama.
 _DRIVES: Final = (
@@ -70,7 +71,8 @@ def write_streets(
     rng = np.random.default_rng([seed, 77])
     train = _plan_moments(cases, seed=seed, first_drive=0)
     order = rng.permutation(cases)
-    test = _plan_moments(test_cases, seed=seed, first_drive=1000)
+    # No drive of the labelled ones, of which there are at most as many as cases.
+    test = _plan_moments(test_cases, seed=seed, first_drive=max(_FIRST_TEST_DRIVE, cases))
     with new_folder(folder) as part:
         folders = _make_folders(part)
         for number, place in enumerate(order):

@@ -30,6 +30,23 @@ def test_what_is_written_is_read_listed_and_deleted(bucket, tmp_path):
     assert bucket.list_files() == []
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(5, "Input/output error")])
+def test_of_a_file_that_was_not_read_to_its_end_no_half_stays(error, bucket, tmp_path, monkeypatch):
+    """As where one presses Ctrl-C, or a disk fails."""
+
+    class Broken(io.BytesIO):
+        def read(self, size=-1):
+            if self.tell() > 10 << 20:
+                raise error
+            return super().read(size)
+
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(type(tmp_path), "open", lambda self, mode: Broken(bytes(20 << 20)))
+    with pytest.raises(type(error) if isinstance(error, OSError) else error):
+        bucket.upload(tmp_path / "file", "x")
+    assert bucket.look_up("x") is None
+
+
 def test_what_is_not_there_is_none(bucket):
     assert (bucket.read("no"), bucket.look_up("no"), bucket.list_files("no")) == (None, None, [])
     bucket.delete("no")

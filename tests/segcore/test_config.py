@@ -98,6 +98,7 @@ def test_configuration_cannot_be_changed():
         ("w.pth", "{here}/w.pth"),
         ("~/w.pth", "{home}/w.pth"),
         ("/a/w.pth", "/a/w.pth"),
+        ("~nobody-of-this-name/w.pth", "~nobody-of-this-name/w.pth"),
         ("imagenet", "imagenet"),
         ("none", "none"),
     ],

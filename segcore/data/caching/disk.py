@@ -57,6 +57,24 @@ def resolve_folder(name: str, folder: Path) -> Path:
         raise ConfigError(f"--{name} {str(folder)!r} is no folder ({error}); give another with --{name}.") from error
 
 
+def expand_home(name: str, folder: Path) -> Path:
+    """Return the path of a folder or file; one that begins with ~ is in a home.
+
+    Args:
+        name: of the option that gave it.
+        folder: need not exist.
+
+    Raises:
+        ConfigError: when ~ is nowhere, as for a user who does not exist.
+    """
+    try:
+        return folder.expanduser()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"--{name} {str(folder)!r} is in no home that is known here ({error}); write the whole path."
+        ) from error
+
+
 def find_network(folder: Path) -> str:
     """Return the type of the network file system that a folder lies on, or will; empty when on none.
 

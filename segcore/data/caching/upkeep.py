@@ -94,7 +94,7 @@ def list_caches(root: Path) -> Shelf:
     try:
         found = sorted(root.iterdir()) if root.is_dir() else []
         last_keys = read_last_keys(root)
-        caches = [_describe(file, last_keys) for file in found if _is_cache(file)]
+        caches = [cache for file in found if _is_cache(file) and (cache := _describe(file, last_keys)) is not None]
     except OSError as error:
         raise StorageError(f"{root} cannot be read ({error.strerror}); give another folder with --cache.") from error
     keys = {cache.folder.name for cache in caches}
@@ -137,14 +137,16 @@ def find_faults(cache: StoredCache) -> str:
 
 
 def remove_cache(cache: StoredCache) -> None:
-    """Remove a cache; trainings that have it open go on.
+    """Remove a cache, if it is still there; trainings that have it open go on.
 
     Raises:
         StorageError: when it is being built now, cannot be removed, or holds what is not ours.
     """
     with _locked(cache.folder.parent, cache.folder.name) as is_free:
         if not is_free:
-            raise StorageError(f"{cache.folder} is being prepared now; wait for it, and try again.")
+            raise StorageError(
+                f"{cache.folder} is being prepared or removed by another process; wait for it, and try again."
+            )
         _remove_folder(cache.folder)
 
 
@@ -194,22 +196,29 @@ def _remove_folder(folder: Path) -> None:
         for name in (INDEX_FILE, IMAGES_FILE, MASKS_FILE, LOOKS_FILE):
             (folder / name).unlink(missing_ok=True)
         folder.rmdir()
+    except FileNotFoundError:
+        # Somebody else has removed it.
+        return
     except OSError as error:
         raise StorageError(f"{folder} cannot be removed ({error.strerror}); remove it yourself.") from error
 
 
-def _describe(folder: Path, last_keys: Mapping[str, str]) -> StoredCache:
+def _describe(folder: Path, last_keys: Mapping[str, str]) -> StoredCache | None:
+    """Return what is known of a cache; None when somebody removes it now."""
     index = _read_index(folder)
     data, cases = index.get("data"), index.get("cases")
     data = data if isinstance(data, str) else ""
-    return StoredCache(
-        folder=folder,
-        state=_find_state(folder, index.get("format"), data, last_keys),
-        data=data,
-        images=len(cases) if isinstance(cases, list) else 0,
-        bytes=sum(file.lstat().st_size for file in folder.iterdir()),
-        used=folder.stat().st_mtime,
-    )
+    try:
+        return StoredCache(
+            folder=folder,
+            state=_find_state(folder, index.get("format"), data, last_keys),
+            data=data,
+            images=len(cases) if isinstance(cases, list) else 0,
+            bytes=sum(file.lstat().st_size for file in folder.iterdir()),
+            used=folder.stat().st_mtime,
+        )
+    except FileNotFoundError:
+        return None
 
 
 def _find_state(folder: Path, cache_format: object, data: str, last_keys: Mapping[str, str]) -> CacheState:

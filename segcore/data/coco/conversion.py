@@ -23,7 +23,7 @@ from segcore.data.classes import VOID
 from segcore.data.coco.annotations import CocoFile, CocoImage, CocoObject, CocoRuns, Identity, read_coco, tell_first
 from segcore.data.coco.shapes import Pixels, draw_polygons, draw_runs
 from segcore.data.colours import BLACK, choose_colours
-from segcore.data.decoding import read_size
+from segcore.data.decoding import read_size, share_memory
 from segcore.data.new_folder import link_or_copy, new_folder
 from segcore.data.picture_files import fill_palette, save_index_png
 from segcore.data.sources.description import DESCRIPTION_FILE, format_description
@@ -123,13 +123,14 @@ def _write(content: CocoFile, images: Path, out: Path, crowd: Crowd, progress: P
 
     def write(image: CocoImage) -> _Drawn | list[str]:
         try:
-            drawn = _draw(image, objects_of[image.id], numbers, crowd)
+            with share_memory(images / image.file_name):
+                drawn = _draw(image, objects_of[image.id], numbers, crowd)
+                file = out / MASKS_FOLDER / PurePosixPath(image.file_name).with_suffix(".png")
+                file.parent.mkdir(parents=True, exist_ok=True)
+                save_index_png(drawn.mask_HW.astype(np.uint16), palette_N3, file)
         except DataError as error:
             return list(error.problems)
         _place(images / image.file_name, out / IMAGES_FOLDER / image.file_name)
-        file = out / MASKS_FOLDER / PurePosixPath(image.file_name).with_suffix(".png")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        save_index_png(drawn.mask_HW.astype(np.uint16), palette_N3, file)
         return drawn
 
     problems: list[str] = []

@@ -104,3 +104,11 @@ def test_data_that_was_unpacked_is_checked_listed_and_removed(run, make_dataset,
     assert "1 data set that was fetched or unpacked, 0.0 MiB; --remove-fetched removes them" in run()
     assert f"removed {tmp_path}/cache/fetched/" in run("--remove-fetched")
     assert "fetched or unpacked" not in run()
+
+
+def test_data_that_a_killed_start_did_not_fetch_whole_is_shown_and_removed_with_what_is_old(run, tmp_path):
+    part = tmp_path / "cache" / "fetched" / f"{'a' * 32}.1.part"
+    part.mkdir(parents=True)
+    assert "1 unfinished: being made now, or left by a start that was killed" in run()
+    assert "unfinished" not in run("--remove-old")
+    assert not part.exists()

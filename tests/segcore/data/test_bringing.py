@@ -1,3 +1,4 @@
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -5,11 +6,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from segcore.bucket import Bucket, parse_bucket
 from segcore.data import bringing
-from segcore.data.bringing import bring_data, keep_place, list_fetched, name_data, remove_fetched
+from segcore.data.bringing import bring_data, is_elsewhere, keep_place, name_data
 from segcore.data.caching.build import prepare_cache
 from segcore.data.caching.cache import PixelCache
 from segcore.data.dataset import read_dataset
@@ -87,6 +88,28 @@ def test_texts_for_people_beside_the_only_folder_do_not_hide_it(root, tmp_path):
     assert bring_data(tmp_path / "streets.zip", root).name == "v2"
 
 
+def test_what_is_hidden_or_left_by_a_system_does_not_hide_the_only_folder_either(root, tmp_path):
+    """Of a repository, or of a folder that somebody opened on Windows."""
+    with zipfile.ZipFile(tmp_path / "streets.zip", "w") as archive:
+        for name in (".gitattributes", ".github/ci.yml", "Thumbs.db", "streets/desktop.ini", "streets/v2/images/a.png"):
+            archive.writestr(name, "")
+        archive.writestr("streets/v2/masks/a.png", b"")
+    assert bring_data(tmp_path / "streets.zip", root).name == "v2"
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [(("a", "a/b"), "'a(/b)?' occurs twice, or as a folder too"), (("n" * 300,), "is too long for a name")],
+)
+def test_a_name_in_a_bucket_that_no_file_here_can_have_is_told(names, told, make_bucket, root):
+    bucket = parse_bucket("data", f"{make_bucket()}/x")
+    for name in names:
+        bucket.write(name, b"1")
+    with pytest.raises(DataError, match=rf"{bucket.address}: .*{told}.*; rename it there") as caught:
+        bring_data(bucket.address, root)
+    assert "make room" not in str(caught.value)
+
+
 def test_data_that_changed_is_fetched_anew(make_bucket, root):
     bucket = parse_bucket("data", f"{make_bucket()}/x")
     bucket.write("a.txt", b"1")
@@ -125,6 +148,21 @@ def test_processes_of_a_node_fetch_once(bucket, root):
     assert [process.returncode for process in started] == [0, 0]
     assert len({each.splitlines()[-1] for each in said}) == 1
     assert "".join(said).count("of 37 files") == 1
+
+
+def test_nobody_may_remove_data_before_its_folder_is_found(bucket, root, monkeypatch):
+    find, free = bringing._find_root, []
+
+    def look(folder):
+        lock = FileLock(folder.with_name(f"{folder.name}.lock"))
+        with contextlib.suppress(Timeout), lock.acquire(timeout=0):
+            free.append(folder)
+        return find(folder)
+
+    monkeypatch.setattr(bringing, "_find_root", look)
+    for _ in range(2):
+        bring_data(bucket.inside("streets").address, root)
+    assert free == []
 
 
 def test_who_waits_for_another_process_says_so(bucket, root):
@@ -206,19 +244,16 @@ def test_the_form_in_which_a_place_is_kept(tmp_path, monkeypatch, s3_server):
     assert (name_data("streets.zip"), name_data("s3://bucket/streets?region=x"), name_data(".")) == (
         "streets.zip", "streets", tmp_path.name,
     )  # fmt: skip
+    assert name_data(tmp_path / "who?" / "streets") == "streets"
     with pytest.raises(ConfigError, match="--extra http://"):
         keep_place("extra", "http://host/streets.zip")
 
 
-def test_what_was_fetched_is_listed_and_removed(bucket, root, archive):
-    assert list_fetched(root) == {}
-    folders = [bring_data(each, root) for each in (bucket.inside("streets").address, archive)]
-    sizes = [sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) for folder in folders]
-    listed = list_fetched(root)
-    assert sorted(listed.values()) == sorted(sizes)
-    for folder in listed:
-        remove_fetched(folder)
-    assert list_fetched(root) == {}
+@pytest.mark.parametrize("given", ["~nobody-of-this-name/streets", "~nobody-of-this-name/streets.zip"])
+@pytest.mark.parametrize("ask", [bring_data, lambda given, root: is_elsewhere(given)])
+def test_a_home_of_nobody_is_told(given, ask, root):
+    with pytest.raises(ConfigError, match=r"--data '~nobody-of-this-name/streets.*write the whole path"):
+        ask(given, root)
 
 
 @pytest.mark.parametrize("ask", [lambda root: bring_data("", root), lambda root: keep_place("data", "")])

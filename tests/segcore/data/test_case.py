@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from segcore.data.dataset import read_dataset
@@ -19,3 +21,10 @@ def test_folders_beside_images_and_masks_may_be_written(dataset_folder):
     dataset = read_dataset(dataset_folder)
     for folder in (dataset_folder / "runs" / "1", dataset_folder.parent, dataset_folder.parent / "out"):
         dataset.require_outside("--out", folder)
+
+
+def test_a_folder_is_judged_by_the_place_where_it_is_written(dataset_folder, monkeypatch):
+    """A shell has put a home in place of ~ where it means one; what is left is the name of a folder."""
+    monkeypatch.setenv("HOME", str(dataset_folder / "seg_train_images"))
+    for name in ("~/out", "~nobody-of-this-name/out"):
+        read_dataset(dataset_folder).require_outside("--out", Path(name))

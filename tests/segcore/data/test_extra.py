@@ -64,6 +64,18 @@ def test_extra_cases_follow_the_real_ones_with_their_own_pixels(real, extra_fold
         assert joined.cases[index] == part.cases[position]
 
 
+@pytest.mark.parametrize("known", ["train_0003", f"train_0003_jpg.rf.{'0a' * 16}"])
+def test_extra_images_that_were_made_of_real_ones_are_refused_by_their_names(known, make_dataset, extra_folder):
+    """Roboflow turns, cuts and colours images, and only their names say what they were made of."""
+    folder = make_dataset(*[(32, 48)] * 4)
+    if known != "train_0003":
+        _rename(folder, "train_0003", known)
+    made = f"train_0003_jpg.rf.{'1b' * 16}"
+    _rename(extra_folder, "other_0002", made)
+    with pytest.raises(DataError, match=rf"1 extra image was made of one of .*data.*:\n.*{made}: of what {known} is"):
+        read_extra(read_dataset(folder), [extra_folder])
+
+
 def test_joined_caches_open_again_by_their_key_and_in_other_processes(real, extra_folder, tmp_path):
     joined = prepare_caches(real, read_extra(real, [extra_folder]), tmp_path / "cache")
     assert joined.key == f"{joined.folder.name}+{joined.extra[0].name}"

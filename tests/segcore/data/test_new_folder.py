@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from segcore.data.new_folder import link_or_copy, new_folder
@@ -17,6 +19,16 @@ def test_nothing_stays_of_one_that_was_not_finished(tmp_path, error):
         (part / "a.txt").write_text("a")
         raise error
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_of_this_number_left_is_taken_away(tmp_path):
+    """A container's first process is always number 1."""
+    left = tmp_path / f"out.{os.getpid()}.part"
+    left.mkdir()
+    (left / "b.txt").write_text("b")
+    with new_folder(tmp_path / "out") as part:
+        (part / "a.txt").write_text("a")
+    assert sorted(file.name for file in tmp_path.rglob("*")) == ["a.txt", "out"]
 
 
 def test_what_is_there_already_is_kept(tmp_path):

@@ -10,6 +10,7 @@ from PIL import Image
 from segcore.data.classes import CONTEST_CLASSES, VOID
 from segcore.data.encoding import encoding_of
 from segcore.errors import ConfigError, StorageError
+from segcore.streets import synthetic
 from segcore.streets.canvas import LIGHTS, Canvas, View
 from segcore.streets.routes import Moment
 from segcore.streets.shapes import facing
@@ -155,3 +156,14 @@ def test_folder_that_holds_something_is_refused_and_stays_as_it_is(tmp_path: Pat
 def test_one_case_without_test_pictures_is_enough(tmp_path: Path):
     write_streets(tmp_path, cases=1, height=64, width=64, test_cases=0)
     assert len(read_bytes(tmp_path)) == 3
+
+
+def test_pictures_without_truth_are_none_of_the_labelled_however_many(tmp_path, monkeypatch):
+    """Of 9000 labelled ones there are 1125 drives."""
+    labelled, others = [], []
+    nothing = np.zeros((64, 64, 3), np.uint8)
+    monkeypatch.setattr(synthetic, "_write_case", lambda folders, name, moment, **size: labelled.append(moment))
+    monkeypatch.setattr(synthetic, "draw_moment", lambda moment, **size: (others.append(moment) or nothing, nothing))
+    write_streets(tmp_path / "streets", cases=9000, test_cases=8)
+    assert (len(set(labelled)), len(set(others))) == (9000, 8)
+    assert not set(labelled) & set(others)

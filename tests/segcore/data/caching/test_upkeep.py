@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from filelock import FileLock
 
+from segcore.data.caching import upkeep
 from segcore.data.caching.build import prepare_cache
 from segcore.data.caching.upkeep import (
     CacheState,
@@ -98,9 +99,24 @@ def test_removed_cache_leaves_nothing_and_may_be_made_again(prepared, root):
 
 def test_a_cache_that_is_being_prepared_is_not_removed(prepared, root):
     (cache,) = list_caches(root).caches
-    with FileLock(root / f"{prepared.name}.lock"), pytest.raises(StorageError, match="is being prepared now"):
+    with (
+        FileLock(root / f"{prepared.name}.lock"),
+        pytest.raises(StorageError, match="is being prepared or removed by another"),
+    ):
         remove_cache(cache)
     assert _states(root) == {prepared.name: CacheState.CURRENT}
+
+
+def test_a_cache_that_somebody_else_removes_meanwhile_is_passed_over(prepared, root, monkeypatch):
+    (cache,) = list_caches(root).caches
+
+    def read(folder):
+        shutil.rmtree(folder)
+        return {}
+
+    monkeypatch.setattr(upkeep, "_read_index", read)
+    assert list_caches(root).caches == ()
+    remove_cache(cache)
 
 
 def test_what_is_not_ours_is_neither_listed_nor_removed(prepared, root, tmp_path):

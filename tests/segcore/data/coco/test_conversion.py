@@ -1,12 +1,14 @@
 """A COCO file becomes a data set of index masks, or nothing is written."""
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from segcore.data.coco import conversion
 from segcore.data.coco.conversion import CocoReport, import_coco
 from segcore.data.dataset import decode_case, read_dataset
 from segcore.errors import DataError, StorageError
@@ -292,3 +294,25 @@ def test_of_many_problems_the_first_are_told_and_how_many_more(tmp_path):
 def test_an_image_that_no_listing_shows_is_refused(tmp_path, name):
     save(tmp_path, images=[{"id": 1, "file_name": name, "height": 4, "width": 4}])
     assert "begins with a dot" in refuse(tmp_path)
+
+
+def test_large_images_are_drawn_one_at_a_time(tmp_path, monkeypatch):
+    """An image of 16 megapixels takes 200 MB while it is drawn, and a machine has as many threads as cores."""
+    names = [f"{name}.png" for name in "ab"]
+    images = [{"id": place, "file_name": name} for place, name in enumerate(names)]
+    save(tmp_path, outline(3, SQUARE, image=0), images=images)
+    for name in names:
+        Image.new("1", (4100, 4000)).save(tmp_path / "in" / name)
+    draw, together, met = conversion._draw, threading.Barrier(2), []
+
+    def meet(*given):
+        try:
+            together.wait(0.5)
+            met.append(given[0].file_name)
+        except threading.BrokenBarrierError:
+            pass
+        return draw(*given)
+
+    monkeypatch.setattr(conversion, "_draw", meet)
+    assert take_in(tmp_path).images == 2
+    assert met == []

@@ -38,15 +38,10 @@ def look_at(image_HW3: npt.NDArray[np.uint8]) -> Look:
     return np.asarray(cv2.cvtColor(small_HW3, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def correlate_along(looks_NHW: npt.NDArray[np.uint8], step: int) -> npt.NDArray[np.float32]:
-    """Return how much each look, -1 to 1, correlates with the one so many places behind it.
-
-    Args:
-        looks_NHW: a look of each image. One without any contrast correlates with none.
-        step: places, 1 to one less than there are looks.
-    """
+def correlate_following(looks_NHW: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Return how much each look correlates with the next, -1 to 1; one without any contrast correlates with none."""
     shapes_NP = _normalise(looks_NHW)
-    return np.asarray(np.einsum("pi,pi->p", shapes_NP[:-step], shapes_NP[step:]), np.float32)
+    return np.asarray(np.einsum("pi,pi->p", shapes_NP[:-1], shapes_NP[1:]), np.float32)
 
 
 def find_alike(looks_NHW: npt.NDArray[np.uint8]) -> list[tuple[int, ...]]:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcore.data.case import Case
-from segcore.data.dividing.likeness import correlate_along
+from segcore.data.dividing.likeness import correlate_following
 
 _FEWEST: Final = 20
 """Pairs of images, or images of a group, of which something can be said."""
@@ -63,7 +63,7 @@ def find_succession(
     if of < _FEWEST:
         return None
     looks_NHW = looks_NHW[places]
-    alike = correlate_along(looks_NHW, 1) > np.quantile(_correlate_at_random(ordered, looks_NHW), _UNLIKE)
+    alike = correlate_following(looks_NHW) > np.quantile(_correlate_at_random(ordered, looks_NHW), _UNLIKE)
     found = [
         (before.name, after.name)
         for (before, after), looks_so in zip(pairs, alike.tolist(), strict=True)
@@ -84,7 +84,7 @@ def _correlate_at_random(cases: Sequence[Case], looks_NHW: npt.NDArray[np.uint8]
     for _ in range(max(1, _USUAL_PAIRS // len(cases))):
         order_N = np.lexsort((draw.random(len(cases)), group_N))
         counts_P = (np.diff(group_N[order_N]) == 0) & (np.abs(np.diff(order_N)) > 1)
-        found.append(correlate_along(looks_NHW[order_N], 1)[counts_P])
+        found.append(correlate_following(looks_NHW[order_N])[counts_P])
     return np.concatenate(found)
 
 

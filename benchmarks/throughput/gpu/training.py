@@ -75,13 +75,17 @@ def measure_other(row: Row, scale: Scale, data: Path, cpus: int) -> Found:
     validation = PlainValidation(cases, dataset.classes, config, cpus=cpus, device=machine.device, amp=amp)
     arm.run_round()
     validation.run(arm.network)
-    rounds = [(arm.run_round(), validation.run(arm.network)) for _ in range(scale.rounds)]
+    # The contest's recipe takes more than a row's time for what the others do in half of it.
+    counted = scale.rounds if row.arm == "plain" else 1
+    rounds = [(arm.run_round(), validation.run(arm.network)) for _ in range(counted)]
     seconds = [(steps * row.batch_size / trained.samples_per_second, validated) for trained, validated in rounds]
     found = _shares(steps * row.batch_size, seconds)
     found |= {
         "wait_share": sum(trained.wait_share for trained, _ in rounds) / len(rounds),
         "peak_memory_gib": peak_memory_gib(machine),
     }
+    if row.arm != "plain":
+        return found
 
     def train_once_more() -> None:
         arm.run_round()

@@ -21,7 +21,7 @@ from typing import Final
 import numpy as np
 
 from benchmarks.measuring import describe_machine
-from benchmarks.scale.growth import METRICS
+from benchmarks.scale.reports import METRICS
 from benchmarks.scale.serving import find_free_port, wait_for_server
 from search.folder import SearchFolder, StageFolder
 from search.memory.events import Asked, Closed, Ended, Epoch, Opened, Started

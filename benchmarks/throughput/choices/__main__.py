@@ -17,8 +17,8 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.pool import run_jobs
 from benchmarks.throughput.choices.groups import CPU_GROUPS, GPU_GROUPS, GROUPS, Group, Values, describe
-from benchmarks.throughput.choices.pool import run_jobs
 from benchmarks.throughput.choices.rows import FOLD, FOLDS, Row, Task, add_row, identify, read_rows, train_row
 from benchmarks.throughput.choices.table import format_row, format_table
 from segcore.config import parse_assignments

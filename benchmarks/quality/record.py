@@ -5,8 +5,8 @@ seconds and memory of every epoch in one table, without an image of the data. A 
 missing. `trained` makes a task of the table. Trainings are small by few epochs, by --every, and by what is set for all
 of them, such as `--set input_mode=resize --set scale=0.25`.
 
-Where a training has one core and no GPU (`--cpus 1`) its seconds are those of the core, on a busy machine as on a quiet
-one; else those of the clock, and with several at once of a shared machine: the table says so of each training.
+Where a training has one core and no GPU (`--cpus 1`), its seconds are processor time, alike on a busy and on a quiet
+machine. Else they are those of the clock, on a machine that several may share; the table says which of each training.
 """
 
 import argparse

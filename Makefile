@@ -1,5 +1,6 @@
 # make demo    a whole search on drawn streets: launch, confirm, retrain on all folds, predict (about 8 minutes on 2 cores)
 # make test    the tests (within 15 minutes on 2 cores); make test-all: also those of clusters, buckets and browsers
+# make venv    the environment alone, with all that the project needs
 # make check   ruff, mypy, and what is known against the packages in use (make audit)
 # make lock    requirements.lock anew, after a change of requirements.txt
 # make bench   data, training and prediction against plain loops (about 15 minutes on 2 cores)
@@ -9,13 +10,15 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 DEMO := demo
-.PHONY: demo test test-all check audit lock bench drill ui clean
+.PHONY: venv demo test test-all check audit lock bench drill ui clean
 
 $(VENV)/.installed: requirements.txt requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --upgrade pip
 	$(RUN) -m pip install --quiet -r requirements-dev.txt
 	touch $@
+
+venv: $(VENV)/.installed
 
 demo: $(VENV)/.installed
 	rm -rf $(DEMO)

@@ -1,8 +1,8 @@
 """Who drives a search whose folder is in a bucket: one at a time, whichever machine it is on.
 
-A driver that begins writes a file of its own, then looks for those of others; stores show what was written to whoever
-lists next, so of two that begin at once at least one sees the other (both may, and then both give up). Only one that
-is alone drives, and shows that it lives by writing its file again. Arrow has no conditional write, so a driver that
+A driver that begins writes a file of its own, then looks for those of others. Stores show what was written to whoever
+lists next, so of two that begin at once at least one sees the other; where both do, both give up. Only one that is
+alone drives, and it shows that it lives by writing its file again. Arrow has no conditional write, so a driver that
 slept through `STALE_SECONDS` may wake beside its successor: it ends when it looks again, before it copies anything.
 """
 

@@ -6,12 +6,9 @@ Every process has its temporary files in the scene's folder, so what is left the
 import os
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -31,10 +28,10 @@ from benchmarks.drill.nodes import (
     submit_command,
 )
 from benchmarks.drill.processes import children_of, kill_session, list_processes
+from benchmarks.serving import find_free_port, start_server, wait_for_server
 from search.memory.history import History
 from search.memory.journal import read_history
 
-SERVER_SECONDS: Final = 120.0
 METRIC: Final = "iou"
 
 
@@ -194,19 +191,11 @@ class Scene:
         Raises:
             DrillError: when it does not.
         """
-        command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1"]
-        command += ["--port", str(self.port), "--backend-store-uri", f"sqlite:///{self.root / 'mlflow.db'}"]
-        command += ["--artifacts-destination", str(self.root / "artifacts")]
-        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        with (self.root / "server.log").open("ab") as log:
-            self.server = subprocess.Popen(
-                command, cwd=self.root, env=environment, stdout=log, stderr=log, start_new_session=True
-            )
-        deadline = time.monotonic() + SERVER_SECONDS
-        while not _answers(f"{self.tracking_uri}/health"):
-            if time.monotonic() > deadline:
-                raise DrillError(f"the MLflow server does not answer; see {self.root / 'server.log'}")
-            time.sleep(0.2)
+        self.server = start_server(self.root, self.port)
+        try:
+            wait_for_server(self.tracking_uri)
+        except OSError as error:
+            raise DrillError(f"the MLflow server does not answer; see {self.root / 'server.log'}") from error
 
     def signal_server(self, number: int) -> None:
         """Send the server and all its processes a signal."""
@@ -238,7 +227,7 @@ def open_scene(root: Path, data: Path, cache: Path, *, served: bool, takes_jobs:
     # Ray's sockets have short names.
     before, own = dict(os.environ), {"TMPDIR": str(root / "tmp"), "RAY_TMPDIR": "/tmp"}
     os.environ.update(own)
-    jobs_port = _free_port() if takes_jobs else None
+    jobs_port = find_free_port() if takes_jobs else None
     # Ray's sockets need short names.
     homes = Path(tempfile.mkdtemp(prefix="street-", dir="/tmp"))
     cluster, nodes = start_cluster(homes, jobs_port)
@@ -247,7 +236,7 @@ def open_scene(root: Path, data: Path, cache: Path, *, served: bool, takes_jobs:
         data=data,
         cache=cache,
         journal=root / "searches" / "drill" / "journal.jsonl",
-        port=_free_port(),
+        port=find_free_port(),
         cluster=cluster,
         nodes=nodes,
         submit=[] if jobs_port is None else submit_command(jobs_port),
@@ -275,17 +264,3 @@ def _is_trial(title: str) -> bool:
 def _environment(temporary: Path) -> dict[str, str]:
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     return {**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": path, "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _answers(address: str) -> bool:
-    try:
-        urllib.request.urlopen(address, timeout=2).close()
-    except OSError:
-        return False
-    return True

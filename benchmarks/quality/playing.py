@@ -78,16 +78,16 @@ def _play_all(tasks: Sequence[Task], arguments: argparse.Namespace, workers: int
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=20, help="searches per arm and task")
+    parser.add_argument("--seeds", type=_count, default=20, help="searches per arm and task")
     parser.add_argument(
         "--workers",
-        type=int,
+        type=_count,
         nargs="+",
         help=f"simulated trainings at a time, one table for each; left out: {_WORKERS}, with --search 1",
     )
     parser.add_argument(
         "--trainings",
-        type=int,
+        type=_count,
         nargs="+",
         help="the budget: so many whole trainings of median length, one table for each; left out: "
         f"{_TRAININGS}, with --search as long as the recorded trainings took",
@@ -101,7 +101,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--curves", type=Path, default=_CURVES, help="folder of recorded curves")
     parser.add_argument("--peers", type=Path, help="site-packages folder of an environment with requirements*.txt")
     parser.add_argument(
-        "--refit-every", type=int, default=1, help="results after which Syne Tune's slow models are fitted anew"
+        "--refit-every", type=_count, default=1, help="results after which Syne Tune's slow models are fitted anew"
     )
     parser.add_argument("--table", type=Path, action="append", default=[], help="a further table; see quality.tables")
     parser.add_argument("--trained", type=Path, action="append", default=[], help="a table that 'record' wrote")
@@ -111,6 +111,13 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
         arguments.workers = arguments.workers or [_WORKERS]
         arguments.trainings = arguments.trainings or [_TRAININGS]
     return arguments
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number}: give at least 1")
+    return number
 
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:
@@ -145,10 +152,13 @@ def _load(arguments: argparse.Namespace) -> list[Task]:
 
 
 def _select(tasks: list[Task], names: list[str]) -> list[Task]:
-    def is_meant(task: Task) -> bool:
-        return any(task.name in SPLIT[name] if name in SPLIT else name in task.name for name in names)
+    def is_meant(task: Task, name: str) -> bool:
+        return task.name in SPLIT[name] if name in SPLIT else name in task.name
 
-    return [task for task in tasks if is_meant(task)] if names else tasks
+    if unknown := [name for name in names if not any(is_meant(task, name) for task in tasks)]:
+        there_are = ", ".join(task.name for task in tasks)
+        raise ConfigError(f"--tasks {unknown[0]}: there is no such task; there are {there_are}.")
+    return [task for task in tasks if any(is_meant(task, name) for name in names)] if names else tasks
 
 
 def _make_arms(trainings: int, refit_every: int = 1) -> dict[str, ArmMaker]:

@@ -5,8 +5,8 @@ seconds and memory of every epoch in one table, without an image of the data. A 
 missing. `trained` makes a task of the table. Trainings are small by few epochs, by --every, and by what is set for all
 of them, such as `--set input_mode=resize --set scale=0.25`.
 
-Where a training has one core and no GPU (`--cpus 1`) its seconds are those of the core, on a busy machine as on a quiet
-one; else those of the clock, and with several at once of a shared machine: the table says so of each training.
+Where a training has one core and no GPU (`--cpus 1`), its seconds are processor time, alike on a busy and on a quiet
+machine. Else they are those of the clock, on a machine that several may share; the table says which of each training.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +23,7 @@ import pyarrow
 import pyarrow.parquet
 import torch
 
-from benchmarks.quality.crew import Crew
+from benchmarks.pool import Ended, run_jobs
 from benchmarks.quality.recording_job import RecordingJob, Row, do_recording
 from search.settings import SearchSettings
 from search.space.draw import Draw, draw, draw_config, space_facts
@@ -32,13 +33,14 @@ from segcore.data.caching.build import prepare_cache
 from segcore.data.caching.cache import PixelCache
 from segcore.data.dataset import read_dataset
 from segcore.data.dividing.folds import make_folds
-from segcore.errors import ConfigError
+from segcore.errors import ConfigError, TrainingError
 from segcore.machine import Machine, name_device
 from segcore.replacing import replacing
 
 _DRAWS: Final = 100
 _WRITE_SECONDS: Final = 3.0
 """Between two writings of the table, so that a large one is not written hundreds of times a minute."""
+_MOST_FAILURES: Final = 5
 _COLUMNS: Final[Mapping[str, pyarrow.DataType]] = {
     "configuration": pyarrow.int32(),
     "fold": pyarrow.int8(),
@@ -64,27 +66,36 @@ def main(words: Sequence[str]) -> None:
     head, rows = _open_table(arguments, PixelCache(folder))
     jobs = _plan(arguments, folder, head, {(row["configuration"], row["fold"], row["seed"]) for row in rows})
     _tell(f"{arguments.at_once} at a time on {head['runs'][-1]['device']}, {len(rows)} rows so far")
-    with Crew(do_recording, arguments.at_once, _tell) as crew:
+    left = begun + 60 * arguments.minutes - time.monotonic()
+    with closing(run_jobs(do_recording, jobs, at_once=arguments.at_once, seconds=left)) as ends:
         try:
-            _record(arguments.out, head, rows, crew.do_all(jobs, until=begun + 60 * arguments.minutes))
+            _record(arguments.out, head, rows, ends)
         except KeyboardInterrupt:
             _tell("ended by the keyboard")
     _tell(f"{len({(row['configuration'], row['fold'], row['seed']) for row in rows})} trainings in {arguments.out}")
 
 
-def _record(file: Path, head: Row, rows: list[Row], done: Iterable[tuple[RecordingJob, list[Row]]]) -> None:
-    """Add the rows of trainings to a table as they come."""
-    written = float("-inf")
+def _record(file: Path, head: Row, rows: list[Row], ends: Iterable[Ended[RecordingJob, list[Row]]]) -> None:
+    """Add the rows of trainings to a table as they come.
+
+    Raises:
+        TrainingError: when trainings fail one after the other.
+    """
+    written, failures = float("-inf"), 0
     try:
-        for job, trained in done:
+        for ended in ends:
+            marks, trained = ended.job.marks, ended.result or []
+            _tell(
+                f"configuration {marks['configuration']}, fold {marks['fold']}, seed {marks['seed']}: "
+                f"{ended.error or _sum(trained)}"
+            )
+            failures = failures + 1 if ended.error else 0
+            if failures == _MOST_FAILURES:
+                raise TrainingError(f"{failures} trainings in a row failed; mend what the last says and start again.")
             rows += trained
             if time.monotonic() - written > _WRITE_SECONDS:
                 write_table(file, head, rows)
                 written = time.monotonic()
-            marks = job.marks
-            _tell(
-                f"configuration {marks['configuration']}, fold {marks['fold']}, seed {marks['seed']}: {_sum(trained)}"
-            )
     finally:
         if rows:
             write_table(file, head, rows)

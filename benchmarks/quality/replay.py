@@ -13,8 +13,8 @@ What is honest here, and what it favours:
 - Distances are those of `encoding` over what the space draws: choices that differ are 1 apart, numbers at
   most 1. Parameters that the search had fixed do not count.
 
-A record of some dozens of trials is a coarse ruler: what is found is the region of a record, not a configuration, and
-arms did not rank on it as they do on the task that it was recorded from (`benchmarks/results/recorded.md`).
+A record of some dozens of trials is a coarse ruler: what is found is the region of a record, not a configuration. Arms
+did not rank on it as they do on the task that it was recorded from (`benchmarks/results/recorded.md`).
 `python -m search replay` guesses nothing.
 """
 

@@ -15,6 +15,7 @@ from scipy.stats import rankdata  # type: ignore[import-untyped]
 from benchmarks.quality.record import read_table
 from benchmarks.quality.recording_job import Row
 from benchmarks.quality.tasks import Floats
+from segcore.errors import ConfigError
 
 Key = tuple[int, int, int]
 """Configuration, fold, seed."""
@@ -35,9 +36,14 @@ def describe(rows: Sequence[Row], epochs: int) -> str:
     Args:
         rows: of a recorded table.
         epochs: of a whole training.
+
+    Raises:
+        ConfigError: when no training got to its end.
     """
     scores, seconds = _collect(rows, "score"), _collect(rows, "seconds")
     whole = {key: curve for key, curve in scores.items() if len(curve) == epochs}
+    if not whole:
+        raise ConfigError(f"None of {len(scores)} trainings got to its end; go on with 'record'.")
     spent = [sum(seconds[key]) for key in whole]
     low, middle, high = np.quantile(spent, (0.1, 0.5, 0.9))
     numbers, cut = len({key[0] for key in scores}), len(scores) - len(whole)

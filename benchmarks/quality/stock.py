@@ -20,19 +20,22 @@ def grace_epochs(task: Task) -> int:
 
 
 class StockAsha:
-    """Ray's `AsyncHyperBandScheduler`, with this project's rungs or with its own defaults.
+    """Ray's `AsyncHyperBandScheduler` with the peers' rungs.
 
     Args:
         task: the task.
-        defaults: whether grace period and reduction factor are Ray's.
     """
 
-    def __init__(self, task: Task, *, defaults: bool = False) -> None:
+    def __init__(self, task: Task) -> None:
         from ray.tune.schedulers import AsyncHyperBandScheduler
 
-        rungs: dict[str, Any] = {} if defaults else {"grace_period": grace_epochs(task), "reduction_factor": FACTOR}
         self._scheduler = AsyncHyperBandScheduler(
-            time_attr="training_iteration", metric="iou", mode="max", max_t=task.epochs, **rungs
+            time_attr="training_iteration",
+            metric="iou",
+            mode="max",
+            max_t=task.epochs,
+            grace_period=grace_epochs(task),
+            reduction_factor=FACTOR,
         )
         self._trials: dict[int, SimpleNamespace] = {}
 
@@ -53,15 +56,14 @@ class StockPair:
     Args:
         task: the task.
         seed: of the sampler.
-        defaults: whether ASHA's rungs are Ray's.
     """
 
-    def __init__(self, task: Task, seed: int, *, defaults: bool = False) -> None:
+    def __init__(self, task: Task, seed: int) -> None:
         from ray.tune.search.optuna import OptunaSearch
 
         logging.getLogger("ray.tune.search.optuna.optuna_search").setLevel(logging.ERROR)
         self._search = OptunaSearch(space=task.space, metric="iou", mode="max", seed=seed)
-        self._asha = StockAsha(task, defaults=defaults)
+        self._asha = StockAsha(task)
         self._results: dict[int, dict[str, Any]] = {}
         self._count = 0
 
@@ -87,7 +89,7 @@ class StockPair:
 
 
 class OptunaAlone:
-    """Optuna without Ray: by default TPE as it comes and successive halving, both with the project's rungs.
+    """Optuna without Ray: by default TPE as it comes and successive halving, with the peers' rungs.
 
     Args:
         task: the task.

@@ -20,6 +20,7 @@ import optuna
 import pyarrow.parquet
 
 from benchmarks.quality.tasks import Curve, Floats, Params, Task
+from segcore.errors import ConfigError
 
 _DECAYS = ("beta1", "beta2")
 
@@ -106,11 +107,11 @@ def load_tables(path: Path) -> list[Task]:
         path: a folder, a `*_curves.parquet` or a `.json` file.
 
     Raises:
-        FileNotFoundError: when nothing is there.
+        ConfigError: when nothing is there.
     """
     files = sorted([*path.glob("*_curves.parquet"), *path.glob("*.json")]) if path.is_dir() else [path]
     if not path.exists() or not files:
-        raise FileNotFoundError(f"{path}: no *_curves.parquet and no *.json; give a file or a folder that has them.")
+        raise ConfigError(f"{path}: no *_curves.parquet and no *.json; give a file or a folder that has them.")
     return [
         table for file in files for table in (_load_parquet(file) if file.suffix == ".parquet" else [_load_json(file)])
     ]

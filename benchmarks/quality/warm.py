@@ -1,4 +1,4 @@
-"""The project's search after an earlier one, as `--warm-start` begins it: on each task after the family's next one.
+"""The project's search after an earlier one, as `--warm-start` begins it: on each task after the next one of its space.
 
 The earlier search is played on the same workers with the same budget, under a seed of its own. A task that no other is
 like has none, and is searched as if for the first time.
@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from benchmarks.quality.arms import Ours
+from benchmarks.quality.drawing import find_distributions
 from benchmarks.quality.simulator import Run, Simulation, Training
 from benchmarks.quality.tasks import Params, Task
 
@@ -28,9 +29,19 @@ def make_warm_arm(tasks: Sequence[Task], workers: int, trainings: int) -> Callab
     """
 
     @cache
+    def name_parameters(place: int) -> frozenset[str]:
+        return frozenset(find_distributions(tasks[place].space))
+
+    def find_next(name: str) -> Task:
+        place = next(place for place, each in enumerate(tasks) if each.name == name)
+        # Of the same parameters: a configuration of another space would be one that the task cannot draw.
+        alike = [other for other in range(len(tasks)) if name_parameters(other) == name_parameters(place)]
+        return tasks[alike[(alike.index(place) + 1) % len(alike)]]
+
+    @cache
     def find_best(name: str, seed: int) -> list[Params]:
-        other = _find_next(name, tasks)
-        if other is None:
+        other = find_next(name)
+        if other.name == name:
             return []
         budget_seconds = trainings * other.whole_seconds / workers
         simulation = Simulation(other, Ours(other, seed), workers=workers, budget_seconds=budget_seconds, seed=seed)
@@ -52,13 +63,3 @@ def _highest(training: Training) -> float:
     """Return the highest score so far, the lowest of all for a training that has none or diverged."""
     scores = training.curve.scores[: training.epoch]
     return float(scores.max()) if len(scores) and np.isfinite(scores).all() else -np.inf
-
-
-def _find_next(name: str, tasks: Sequence[Task]) -> Task | None:
-    task = next(each for each in tasks if each.name == name)
-    alike = [each for each in tasks if type(each) is type(task) and _family(each) == _family(task)]
-    return alike[(alike.index(task) + 1) % len(alike)] if len(alike) > 1 else None
-
-
-def _family(task: Task) -> str:
-    return task.name.partition("/")[0]

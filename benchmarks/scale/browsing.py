@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.measuring import describe_machine
-from benchmarks.scale.serving import find_free_port, wait_for_server
+from benchmarks.serving import find_free_port, wait_for_server
 from search.folder import SearchFolder
 from search.insight.record import read_record
 from search.tracking.experiments import find_runs, stage_tags

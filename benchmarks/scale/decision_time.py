@@ -18,6 +18,7 @@ import optuna
 from benchmarks.measuring import describe_machine
 from benchmarks.quality.arms import Ours
 from benchmarks.quality.synthetic import FAMILIES, Landscape
+from benchmarks.quality.tasks import Params
 from search.memory.events import Asked, CheckpointSaved, Ended, Epoch
 from search.memory.outcome import Outcome
 
@@ -41,35 +42,30 @@ def main() -> None:
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=0, constant_liar=True))
     _fill(task, ours, study, arguments.trials)
     for number in range(arguments.trials, arguments.trials + arguments.pending):
-        found = ours.proposer.ask(number)
-        ours.judged.tell(
-            Asked(trial=number, fold=0, values={}, params=found.params, ahead=found.ahead, first_rung=found.first_rung)
-        )
+        _propose(ours, number)
         task.space(study.ask())
     print(describe_machine())
     print(f"{arguments.trials} trials, {arguments.pending} pending; milliseconds, the first ask left out")
     first = arguments.trials + arguments.pending
-    _show("a proposal", lambda index: _ask(ours, first + index), arguments.asks)
+    _show("a proposal", lambda index: _propose(ours, first + index), arguments.asks)
     _show("a verdict", lambda index: ours.asha.decide(index, 1, 0.5), arguments.asks)
     _show("looking for who goes on", lambda index: ours.asha.find_promoted(), arguments.asks)
     _show("a proposal of Optuna's TPE", lambda index: task.space(study.ask()), arguments.asks)
 
 
-def _ask(ours: Ours, number: int) -> None:
+def _propose(ours: Ours, number: int) -> Params:
     found = ours.proposer.ask(number)
     ours.judged.tell(
         Asked(trial=number, fold=0, values={}, params=found.params, ahead=found.ahead, first_rung=found.first_rung)
     )
+    return found.params
 
 
 def _fill(task: Landscape, ours: Ours, study: optuna.Study, trials: int) -> None:
     random, tell = np.random.default_rng(0), ours.judged.tell
     for number in range(trials):
-        found = ours.proposer.ask(number)
-        tell(
-            Asked(trial=number, fold=0, values={}, params=found.params, ahead=found.ahead, first_rung=found.first_rung)
-        )
-        curve = task.train(found.params, 0)
+        params = _propose(ours, number)
+        curve = task.train(params, 0)
         scores = curve.scores[: int(random.choice(_LENGTHS, p=_SHARES))]
         # The same trials for both, so that Optuna's model is not built on the way.
         if curve.out_of_memory or np.isnan(scores).any():
@@ -79,8 +75,8 @@ def _fill(task: Landscape, ours: Ours, study: optuna.Study, trials: int) -> None
             tell(Epoch(trial=number, epoch=epoch, metrics={"iou": score}))
         tell(CheckpointSaved(trial=number, epoch=len(scores), path="checkpoint"))
         tell(Ended(trial=number, outcome=Outcome.FINISHED if len(scores) == task.epochs else Outcome.STOPPED))
-        best, distributions = float(scores.max()), ours.draw(found.params, 0).distributions
-        study.add_trial(optuna.trial.create_trial(params=found.params, distributions=distributions, value=best))
+        best, distributions = float(scores.max()), ours.draw(params, 0).distributions
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=best))
 
 
 def _show(name: str, decide: Callable[[int], object], asks: int) -> None:

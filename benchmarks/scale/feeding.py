@@ -9,8 +9,6 @@ classes give. A picture an epoch, which a search sends too, costs more than all 
 import argparse
 import os
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,8 +19,8 @@ from typing import Final
 import numpy as np
 
 from benchmarks.measuring import describe_machine
-from benchmarks.scale.growth import METRICS
-from benchmarks.scale.serving import find_free_port, wait_for_server
+from benchmarks.scale.reports import METRICS
+from benchmarks.serving import find_free_port, start_server, wait_for_server
 from search.folder import SearchFolder, StageFolder
 from search.memory.events import Asked, Closed, Ended, Epoch, Opened, Started
 from search.memory.journal import Journal
@@ -117,12 +115,7 @@ def _open_store(store: str, folder: Path) -> Iterator[str]:
         return
     port = find_free_port()
     address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
-    command += ["--artifacts-destination", str(folder / "artifacts")]
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with (folder / "server.log").open("wb") as log:
-        server = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
+    server = start_server(folder, port)
     try:
         wait_for_server(address)
         yield address

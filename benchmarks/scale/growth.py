@@ -24,6 +24,7 @@ from ray import tune
 from ray.tune.experiment import Trial
 
 from benchmarks.measuring import describe_machine
+from benchmarks.scale.reports import METRICS
 from search.folder import StageFolder
 from search.judge.asha import Asha
 from search.judge.progress import build_asha, find_failures
@@ -42,8 +43,6 @@ from search.settings import SearchSettings, build_settings
 from search.space.load import load_space
 from segcore.data.dividing.split import FoldSplit
 
-METRICS: Final = 28
-"""Numbers of a report, as many as twenty classes give."""
 FACTS: Final = {"smallest_side": 1216}
 _PARTS: Final = 4
 

@@ -9,7 +9,6 @@ Each measurement runs in a process of its own, turn about; peak memory is that p
 import argparse
 import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -27,6 +26,7 @@ import numpy as np
 import safetensors.torch
 import torch
 
+from benchmarks.measuring import STREET_HEIGHT, STREET_WIDTH, describe_machine
 from segcore.config import STRIDE, TrainConfig
 from segcore.data.classes import CONTEST_CLASSES
 from segcore.data.decoding import decode_rgb, read_size
@@ -67,6 +67,7 @@ def main() -> None:
             json.dumps(asdict(run_arm(arguments.arm, arguments.model, arguments.data, arguments.out, arguments.cpus)))
         )
         return
+    machine = describe_machine()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         images = _find_images(arguments, folder)
@@ -81,7 +82,7 @@ def main() -> None:
         files = list_images(images)
         height, width = read_size(files[0])
         print(
-            f"{_name_machine()}, {arguments.cpus} core(s); {arguments.backbone}, "
+            f"{machine}; {arguments.cpus} of its cores used; {arguments.backbone}, "
             f"{len(files)} images of {width}x{height}"
         )
         print(f"{arguments.repeats} repeat(s) turn about, medians (least to most)")
@@ -233,18 +234,11 @@ def _find_images(arguments: argparse.Namespace, folder: Path) -> Path:
     return folder / "streets" / IMAGES_FOLDER
 
 
-def _name_machine() -> str:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
-
-
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", nargs="?", type=Path, help="data set or folder of images; left out: drawn streets")
-    parser.add_argument("--height", type=int, default=1216, help="of the drawn streets, pixels")
-    parser.add_argument("--width", type=int, default=1936, help="of the drawn streets, pixels")
+    parser.add_argument("--height", type=int, default=STREET_HEIGHT, help="of the drawn streets, pixels")
+    parser.add_argument("--width", type=int, default=STREET_WIDTH, help="of the drawn streets, pixels")
     parser.add_argument("--images", type=int, default=8, help="drawn streets")
     parser.add_argument("--backbone", default="tf_efficientnet_lite0", help="timm model used as encoder")
     parser.add_argument("--decoder-channels", type=int, default=64, help="of the deepest block")

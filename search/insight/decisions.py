@@ -1,14 +1,14 @@
 """What ASHA would have decided in a search under other settings: what a search of the past says for the next one.
 
 The project's own `Asha` hears the journal's reports in their recorded order. A trial that it stops waits, and further
-reports of it are withheld. After each report every trial that waits and is among the best of its rung by then goes on,
-as if a worker were free at once: what was withheld of it is heard, until it is stopped anew. What is withheld in the
-end is saved. Shares are rounded up from when the last trial has begun, unless the search ended before it had all.
+reports of it are withheld. After each report every waiting trial that is among the best of its rung by then goes on, as
+if a worker were free at once: its withheld reports are heard, until it is stopped anew. What is withheld in the end is
+saved. Shares are rounded up from when the last trial has begun, unless the search ended before it had all.
 
-The record bounds what can be said. A trial that waited then to the end and would go on now has no further scores: it is
-counted as open, with the epochs that it would have cost at least (to its next rung) and at most (to its end), and later
+The record bounds what can be said. A trial that waited to the end then, and would go on now, has no further scores. It
+is counted as open, with the epochs that it would have cost at least (to its next rung) and at most (to its end). Later
 rungs miss it, so that others pass them more easily. Workers that come free sooner would have taken other trials, and
-what a trial waited for a worker is not known: only order counts here, no delay.
+how long a trial waited for a worker is not known: only order counts here, no delay.
 """
 
 import math

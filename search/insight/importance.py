@@ -56,10 +56,14 @@ def measure_importance(history: History, epochs: int) -> list[Importance]:
     Explained is the standing (see `propose.standing`: who got further first, then who scored higher there), not the
     score after an epoch that all reached, which says what starts fast. Functional ANOVA over a forest (Hutter et al.,
     An Efficient Approach for Assessing Hyperparameter Importance, 2014), on resamples of the trials, so that each share
-    has its uncertainty. A random number drawn for each trial shows what so few trials make of nothing (the shadow
-    of Kursa and Rudnicki, Feature Selection with the Boruta Package, 2010): a choice whose range reaches into its range
-    is not shown to matter. Choices that only some trials have, and those with one value, are left out; so are trials
-    that have not ended, whose worker failed, or that are over a limit: how far they could have got is not known.
+    has its uncertainty.
+
+    A random number, drawn for each trial, shows what so few trials make of nothing (the shadow of Kursa and Rudnicki,
+    Feature Selection with the Boruta Package, 2010). A hyperparameter whose range reaches into that of the random
+    number is not shown to matter.
+
+    Hyperparameters that only some trials have, and those with one value, are left out. So are trials that have not
+    ended, whose worker failed, or that are over a limit, since how far they could have got is not known.
 
     Args:
         history: the search's trials.

@@ -1,9 +1,9 @@
 """Chooses the next configuration from what the trials so far did; the model that guides a search.
 
-The scores become standings, a Gaussian process predicts them, and of many candidates those are chosen by turns which
-are expected to improve most on the best, and which turn out best in a draw from what is likely (Thompson, "On the
-likelihood that one unknown probability exceeds another", 1933): the first use what is known, the second find what else
-there is. How a space is drawn from and who remembers lives in `proposer`.
+The scores become standings, and a Gaussian process predicts them for many candidates. By turns the candidate is chosen
+that is expected to improve most on the best, and the one that is best in a draw from what is likely (Thompson, "On the
+likelihood that one unknown probability exceeds another", 1933). The first uses what is known, the second finds what
+else there is. How a space is drawn from and who remembers lives in `proposer`.
 """
 
 import math

@@ -1,7 +1,7 @@
 """A space made for a data set, as nnU-Net plans a training from its fingerprint; written as a file that a person edits.
 
-Rules, each in one function: crops as large as a batch of four of them fits the device; batches as large as fit beside
-a crop; networks by the device and by how many images there are; help for rare classes where there are some. (Isensee et
+Each rule is one function: crops of which a batch of four fits the device, batches as large as fit beside a crop,
+networks by the device and by how many images there are, help for rare classes where there are some. (Isensee et
 al. 2021, https://doi.org/10.1038/s41592-020-01008-z.)
 """
 

@@ -1,7 +1,7 @@
 """Draws a configuration from a search space; which spaces are refused is decided in `check`.
 
-What a space draws has to outlive the process as JSON and be drawn again from there, so every choice has a plain name: a
-number, a text, a truth value or None stands for itself, anything else for its JSON text.
+What a space draws has to outlive the process as JSON, and is drawn again from there. So every choice has a plain name:
+a number, a text, a truth value or None is its own, and anything else has its JSON text.
 """
 
 import json
@@ -80,8 +80,8 @@ def draw(
         study.set_user_attr(name, fact)
     trial = study.ask()
     with warnings.catch_warnings(record=True) as heard:
-        # Optuna warns at every draw of choices that its databases could not keep, whose plain names are kept here, and
-        # of what works as it says: a range that ends between two steps, a former name of a function.
+        # At every draw Optuna warns of choices that its databases could not keep; here their plain names are kept. It
+        # also warns of what works all the same: a range that ends between two steps, a former name of a function.
         warnings.filterwarnings(
             "ignore", "Choices for a categorical|The distribution is specified by|suggest_.* deprecated"
         )

@@ -59,11 +59,11 @@ def compare_over_folds(
     """Return the mean difference `other` minus `leader` over the folds that both have.
 
     Scores are taken as configuration effect plus fold effect plus rest (a randomized block design: Montgomery, Design
-    and Analysis of Experiments, chapter 4); the rest is estimated from all configurations together, since two or three
-    folds of one pair say next to nothing of its spread. The variance of the mean is widened by test size over
-    training size, because the folds' trainings share most of their images (Nadeau and Bengio, Inference for the
-    Generalization Error, 2003). It assumes that the rest is alike for all configurations. Seeds of one fold have no
-    effect in common, and what they say holds for its images: nothing is widened.
+    and Analysis of Experiments, chapter 4). The rest is assumed to be alike for all configurations and estimated from
+    all together, since two or three folds of one pair say next to nothing of its spread. The variance of the mean is
+    widened by test size over training size, because the folds' trainings share most of their images (Nadeau and Bengio,
+    Inference for the Generalization Error, 2003). Seeds of one fold have no effect in common, and what they say holds
+    for its images: nothing is widened.
 
     Args:
         scores: by configuration and fold, or seed.
@@ -88,9 +88,9 @@ def compare_over_folds(
 def estimate_choice_bias(scores: Mapping[int, Mapping[int, float]], *, folds: int) -> float | None:
     """Return by how much the best mean over folds would be above the truth if all configurations were equally good.
 
-    The best of several looks better than it is, on any fold. Were they equal, their means would differ by chance alone,
-    and the best be above by the expected maximum of so many normal draws of that spread (see `compare_over_folds`);
-    where they differ, the better ones win by merit and the bias is smaller. So this is the most to be expected.
+    The best of several looks better than it is, on any fold. Were they equal, their means would differ by chance alone:
+    the best would be above by the expected maximum of so many normal draws of that spread (see `compare_over_folds`).
+    Where they differ, the better ones win by merit and the bias is smaller. So this is the most to be expected.
 
     Args:
         scores: by configuration and fold.

@@ -34,16 +34,19 @@ def decide(
 
     After a round a candidate is dismissed when the interval of its difference to the leader lies below zero (see
     `compare_over_folds`; Bonferroni over the candidates of a round, not over rounds, as in F-Race: Birattari et al., A
-    Racing Algorithm for Configuring Metaheuristics, 2002), or, after a fold that tells no such interval, when it is far
-    behind on its images: its interval over them (see `compare_over_images`) lies further below zero than other images
-    may move the leader's own score. An interval over images knows nothing of the luck of a training, whose size nobody
-    knows after one fold; the leader's is a yardstick in the data's own unit, and long where images are few and unlike,
-    which makes luck large, too. A training that failed or
-    has no score dismisses its configuration; a fold on which no configuration has a score tells nothing, and the race
-    ends before it.
+    Racing Algorithm for Configuring Metaheuristics, 2002).
 
-    The score of a training is that of its last epoch where the rate's course is laid out over the epochs; else that of
-    the median of the best epochs on the other folds, so that no fold chooses the epoch that it is scored at.
+    Where there is no such interval, as after the first fold, a candidate is dismissed when it is far behind on its
+    images: its interval over them (see `compare_over_images`) lies further below zero than other images may move the
+    leader's own score. An interval over images knows nothing of the luck of a training, whose size nobody knows after
+    one fold. The leader's interval is a yardstick in the data's own unit: it is long where images are few and unlike,
+    and there luck is large, too.
+
+    A training that failed or has no score dismisses its configuration. A fold on which no configuration has a score
+    tells nothing, and the race ends before it.
+
+    A training is scored at its last epoch where the rate's course is laid out over the epochs. Else it is scored at the
+    median of the best epochs on the other folds, so that no fold chooses the epoch that it is scored at.
 
     Args:
         candidates: trials of the search, the best first; beyond as many as the settings say are those that were trained

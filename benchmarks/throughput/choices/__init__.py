@@ -1,4 +1,4 @@
 """What each choice of a training does to the score at equal steps: `python -m benchmarks.throughput.choices DATA`.
 
-`groups` says what is trained, `rows` trains and remembers, `pool` keeps several trainings going, `table` prints.
+`groups` says what is trained, `rows` trains and remembers, `table` prints.
 """

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.pool import run_jobs
 from benchmarks.throughput.choices.groups import CPU_GROUPS, GPU_GROUPS, GROUPS, Group, Values, describe
-from benchmarks.throughput.choices.pool import run_jobs
 from benchmarks.throughput.choices.rows import FOLD, FOLDS, Row, Task, add_row, identify, read_rows, train_row
 from benchmarks.throughput.choices.table import format_row, format_table
 from segcore.config import parse_assignments
@@ -39,11 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     told.out.mkdir(parents=True, exist_ok=True)
     file = told.out / "rows.jsonl"
     device = name_device(detect_machine(1))
-    known = {identify(row["device"], row["changes"]): row for row in read_rows(file)}
+    task, rows = _build_task(told), list(read_rows(file))
+    if any(row["data"] != task.cache.key for row in rows):
+        raise ConfigError(f"--out {told.out} holds rows of other data than {told.data}; give another folder.")
+    known = {identify(row["device"], row["changes"]): row for row in rows}
     missing = find_missing(groups, device, known)
     print(f"{len(missing)} trainings are missing on {device}; {told.at_once} at once", flush=True)
     if missing and told.minutes > 0:
-        run = partial(train_row, _build_task(told))
+        run = partial(train_row, task)
         # Closed in any case: processes that go on would keep this one from its end.
         with closing(run_jobs(run, missing, at_once=told.at_once, seconds=until - time.monotonic())) as ends:
             for ended in ends:

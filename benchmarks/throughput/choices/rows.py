@@ -27,7 +27,7 @@ _SHARED_BYTES: Final = 64 << 20
 """More than the loader of one training puts into shared memory."""
 
 Row = dict[str, Any]
-"""changes, metrics, scores (the objective after each epoch), seconds, torch and device."""
+"""changes, metrics, scores (the objective after each epoch), seconds, torch, device and data (the key of its cache)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +70,7 @@ def train_row(task: Task, changes: Values) -> Row:
         "seconds": seconds,
         "torch": torch.__version__,
         "device": name_device(machine),
+        "data": cache.key,
     }
     _make_room(state, machine)
     return row

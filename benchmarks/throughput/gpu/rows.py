@@ -125,13 +125,19 @@ TINY_ROWS: Final[Sequence[Row]] = (
 """Without one."""
 
 
+_SUMMED: Final = {"samples_per_second", "epoch_samples_per_second", "images_per_second", "peak_memory_gib"}
+
+
 def merge(parts: Sequence[Mapping[str, Any]]) -> Found:
-    """Return what processes that ran at once brought together: rates and memory are added, shares are averaged."""
+    """Return what processes that ran at once brought together: rates and memory are added, all else is averaged.
+
+    How long the device waited is left out where there were several: each process saw its own work alone.
+    """
     if failed := next((part["failed"] for part in parts if "failed" in part), ""):
         return {"failed": failed}
-    summed = {"samples_per_second", "images_per_second", "peak_memory_gib", "tflops", "gib_per_second"}
+    left_out = {"idle_share", "longest_gap_ms"} if len(parts) > 1 else set[str]()
     return {
-        name: sum(part[name] for part in parts) / (1 if name in summed else len(parts))
+        name: sum(part[name] for part in parts) / (1 if name in _SUMMED else len(parts))
         for name, value in parts[0].items()
-        if isinstance(value, int | float)
+        if isinstance(value, int | float) and name not in left_out
     }

@@ -31,8 +31,8 @@ _TRAININGS: Final[dict[str, Literal["unet", "fpn"]]] = {
     "3 unet again": "unet",
     "4 unet in another thread": "unet",
 }
-"""Decoders of trainings one after the other in a process, as a search's worker has them: new, other shapes, known ones;
-and known ones in a thread that has seen none, since torch keeps what cuDNN planned for each thread by itself."""
+"""Decoders of trainings one after the other in a process, as a search's worker has them: new shapes, other ones, known
+ones. The last trains known shapes in a thread that has seen none: torch keeps what cuDNN planned by thread."""
 
 
 def measure_start(row: Row, scale: Scale, folder: Path, cpus: int, begun: float) -> Found:

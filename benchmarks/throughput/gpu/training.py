@@ -106,7 +106,6 @@ def _count(state: TrainState, cache: PixelCache, trained: list[int], machine: Ma
 
 
 def _count_samples(config: TrainConfig, scale: Scale) -> int:
-
     return scale.trained * count_crops(scale.height, scale.width, config)
 
 

@@ -1,8 +1,11 @@
+from types import SimpleNamespace
+
 import pytest
 
+from benchmarks.pool import Ended
 from benchmarks.quality.__main__ import main
-from benchmarks.quality.record import draw_configuration, read_table, write_table
-from segcore.errors import ConfigError
+from benchmarks.quality.record import _record, draw_configuration, read_table, write_table
+from segcore.errors import ConfigError, TrainingError
 
 HEAD = {"space": "demo", "epochs": 2, "fixed": {"backbone": "tf_efficientnet_lite0"}}
 HEAD["facts"] = {"smallest_side": 64, "images": 12}
@@ -48,3 +51,14 @@ def test_record_trains_what_is_missing_and_refuses_another_table(tmp_path, monke
     with pytest.raises(SystemExit):
         record(*small, "--epochs", "2")
     assert "give another --out" in capsys.readouterr().err
+
+
+def test_trainings_that_fail_one_after_the_other_end_the_recording(tmp_path):
+    job = SimpleNamespace(marks={"configuration": 0, "fold": 0, "seed": 0})
+    row = {**job.marks, "params": "{}", "run": 0, "epoch": 1, "score": 0.5, "seconds": 2.0, "ended": ""}
+    fails, trained = Ended(job=job, error="why"), Ended(job=job, result=[row])
+    rows: list[dict] = []
+    with pytest.raises(TrainingError, match="5 trainings in a row failed"):
+        _record(tmp_path / "table.parquet", HEAD, rows, iter([*[fails] * 4, trained, *[fails] * 9]))
+    assert rows == [row]
+    assert len(read_table(tmp_path / "table.parquet")[1]) == 1

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.quality.arms import Judged, Ours, RandomOurAsha
 from benchmarks.quality.drawing import draw_params, find_distributions
-from benchmarks.quality.playing import choose_arms, seed_arm
+from benchmarks.quality.playing import choose_arms, main, seed_arm
 from benchmarks.quality.report import _rank, score_run
 from benchmarks.quality.simulator import Simulation, Verdict
 from benchmarks.quality.stock import grace_epochs
@@ -151,7 +151,7 @@ def test_table_of_the_json_shape(tmp_path):
 
 
 def test_missing_table_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere"):
+    with pytest.raises(ConfigError, match="nowhere"):
         load_tables(tmp_path / "nowhere")
 
 
@@ -278,3 +278,15 @@ def test_landscape_of_few_parameters_is_the_wide_one_where_the_others_are_usual(
     assert (params["decoder"], params["augmentation"]) == ("fpn", "light")
     assert narrow.train(params, 0).final == wide.train(params, 0).final
     assert narrow.middle < narrow.best <= wide.best
+
+
+@pytest.mark.parametrize("words", [("--seeds", "0"), ("--workers", "2", "0"), ("--trainings", "-1")])
+def test_counts_below_one_are_refused(words, capsys):
+    with pytest.raises(SystemExit):
+        main(words)
+    assert "give at least 1" in capsys.readouterr().err
+
+
+def test_unknown_task_is_refused_by_name(tmp_path):
+    with pytest.raises(ConfigError, match="--tasks nosuch: there is no such task; there are synthetic/plain,"):
+        main(["--curves", str(tmp_path / "none"), "--tasks", "settled1", "nosuch"])

@@ -4,6 +4,7 @@ import pytest
 
 from benchmarks.quality.recording_job import DIVERGED
 from benchmarks.quality.settling import correlate, describe
+from segcore.errors import ConfigError
 
 # Four configurations on two folds. After the first epoch the second and third have changed places, at the end of the
 # other fold the first two: 1 - 6 * 2 / (4 * 15) = 0.8 each.
@@ -56,3 +57,8 @@ def test_trainings_that_did_not_get_to_the_end_are_counted_and_left_out():
     told = describe([*rows({**CURVES, (5, 0, 0): [0.1]}), *ended], epochs=2).splitlines()
     assert told[0].startswith("6 configurations, 10 trainings, 2 not to the end; seconds of a whole one: median 4.0")
     assert told[-1].split() == ["2", "1.00", "0.80"]
+
+
+def test_a_table_without_a_whole_training_says_so():
+    with pytest.raises(ConfigError, match="None of 8 trainings got to its end"):
+        describe(rows(CURVES), epochs=3)

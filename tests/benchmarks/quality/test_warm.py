@@ -2,6 +2,7 @@ import numpy as np
 
 from benchmarks.quality.arms import Ours
 from benchmarks.quality.simulator import Run, Training
+from benchmarks.quality.synthetic import FAMILIES, NARROW, Landscape
 from benchmarks.quality.tables import Table
 from benchmarks.quality.tasks import Curve
 from benchmarks.quality.warm import list_best, make_warm_arm
@@ -36,6 +37,13 @@ def test_what_the_next_table_of_the_family_liked_is_tried_first():
     rising, falling = table("rising", RATES), table("falling", 1.1 - RATES)
     arm = make_warm_arm([rising, falling], workers=1, trainings=20)(falling, 0)
     assert falling.nearest(arm.ask()[1]) == 9, "the best of the rising table"
+
+
+def test_earlier_search_is_one_of_the_same_parameters():
+    """What a landscape of all parameters liked, one of three cannot draw."""
+    whole, narrow = Landscape(FAMILIES[-1]), Landscape(NARROW[0])
+    arm = make_warm_arm([whole, narrow], workers=1, trainings=3)
+    assert arm(whole, 0).ask() == Ours(whole, 0).ask()
 
 
 def test_table_that_is_alone_is_searched_as_if_for_the_first_time():

@@ -7,6 +7,7 @@ import pytest
 from benchmarks.throughput.choices.__main__ import find_missing, main
 from benchmarks.throughput.choices.groups import Group
 from benchmarks.throughput.choices.rows import add_row, identify, read_rows
+from segcore.errors import ConfigError
 
 GROUP = Group(base={}, changes=({"loss": "focal"},), seeds=(0, 1), base_seeds=(0,))
 
@@ -23,6 +24,12 @@ def test_a_second_start_trains_what_is_missing_on_its_device(tmp_path: Path):
     missing = find_missing({"a": GROUP, "the same": GROUP}, "cpu", known)
     assert missing == [{"loss": "focal", "seed": 0}, {"loss": "focal", "seed": 1}]
     assert find_missing({"a": GROUP}, "card", known) == [{"seed": 0}, {"loss": "focal", "seed": 0}]
+
+
+def test_rows_of_other_data_are_no_rows_of_these(tmp_path: Path, dataset_folder: Path):
+    add_row(tmp_path / "rows.jsonl", {"changes": {}, "device": "cpu", "data": "other", "metrics": {}, "seconds": 1.0})
+    with pytest.raises(ConfigError, match="holds rows of other data"):
+        main([str(dataset_folder), "--out", str(tmp_path), "--cache", str(tmp_path / "cache"), "--minutes", "0"])
 
 
 def test_an_unknown_group_and_an_unknown_field_are_refused(capsys: pytest.CaptureFixture[str]):

@@ -50,10 +50,18 @@ def test_rows_that_compile_are_run_once_before_any_is_measured():
 
 
 def test_rates_of_processes_at_once_are_added_and_shares_averaged():
-    one = {"samples_per_second": 10.0, "idle_share": 0.2, "peak_memory_gib": 3.0}
-    other = {"samples_per_second": 30.0, "idle_share": 0.4, "peak_memory_gib": 3.0}
-    assert merge([one, other]) == pytest.approx({"samples_per_second": 40.0, "idle_share": 0.3, "peak_memory_gib": 6.0})
+    one = {"samples_per_second": 10.0, "epoch_samples_per_second": 8.0, "wait_share": 0.2, "peak_memory_gib": 3.0}
+    other = {"samples_per_second": 30.0, "epoch_samples_per_second": 20.0, "wait_share": 0.4, "peak_memory_gib": 3.0}
+    together = {"samples_per_second": 40.0, "epoch_samples_per_second": 28.0, "wait_share": 0.3, "peak_memory_gib": 6.0}
+    assert merge([one, other]) == pytest.approx(together)
     assert merge([one, {"failed": "why"}]) == {"failed": "why"}
+
+
+def test_idle_time_of_a_device_is_told_of_a_process_that_has_it_for_itself():
+    """Of two each saw the device idle while the other one's kernels ran."""
+    watched = {"samples_per_second": 10.0, "idle_share": 0.6, "longest_gap_ms": 3.0}
+    assert merge([watched]) == watched
+    assert merge([watched, watched]) == {"samples_per_second": 20.0}
 
 
 def test_tables_say_what_a_row_is_of_the_peaks_and_what_is_missing(tmp_path: Path):

@@ -4,7 +4,7 @@ import math
 import os
 import time
 
-from benchmarks.throughput.choices.pool import run_jobs
+from benchmarks.pool import run_jobs
 
 
 def test_a_job_that_fails_is_told_with_its_reason_and_the_others_go_on():
@@ -23,6 +23,20 @@ def test_a_process_does_job_after_job():
     processes = {end.result for end in run_jobs(os.getsid, [0, 0], at_once=1, seconds=math.inf)}
     assert len(processes) == 1
     assert processes != {os.getsid(0)}
+
+
+def test_jobs_are_made_as_they_are_begun():
+    made = []
+
+    def make():
+        for job in (4.0, 9.0, 16.0):
+            made.append(job)
+            yield job
+
+    ends = run_jobs(math.sqrt, make(), at_once=1, seconds=math.inf)
+    assert next(ends).result == 2.0
+    assert made == [4.0, 9.0]
+    ends.close()
 
 
 def test_what_is_under_way_at_the_end_of_the_time_is_cut_off():

@@ -9,7 +9,7 @@ import pytest
 import typer
 from mlflow import MlflowClient
 
-from benchmarks.duel import __main__ as head_to_head
+from benchmarks.duel import __main__ as duel
 from benchmarks.duel.__main__ import read_rows, settle_terms, take_turns
 from benchmarks.duel.measure import Effort, Row, measure_search, train_fold
 from benchmarks.duel.space import quarter, recent, small
@@ -52,8 +52,8 @@ def make_terms(tmp_path):
 
 
 def parse(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["head_to_head", *map(str, arguments)])
-    return head_to_head._parse()
+    monkeypatch.setattr(sys, "argv", ["duel", *map(str, arguments)])
+    return duel._parse()
 
 
 def row(arm="project", number=1, course=((10.0, 0.5),), trials=4, iou=0.5, miou=0.5) -> Row:
@@ -252,11 +252,11 @@ def test_a_choice_that_diverges_is_worth_nothing(monkeypatch, tmp_path, dataset_
 def test_what_is_known_from_other_data_is_tried_first_by_one_arm_alone(tmp_path, make_terms):
     terms = make_terms(known=[{"decoder": "upernet"}, {"decoder": "fpn"}])
     files = [str(tmp_path / f"known-{place}.json") for place in (0, 1)]
-    command = head_to_head._command("project-knowing", 1, terms)
+    command = duel._command("project-knowing", 1, terms)
     assert command[-4:] == ["--seed-config", files[0], "--seed-config", files[1]]
     assert [json.loads(Path(file).read_text())["decoder"] for file in files] == ["upernet", "fpn"]
     for arm in ("project", "stock"):
-        assert "--seed-config" not in head_to_head._command(arm, 1, terms)
+        assert "--seed-config" not in duel._command(arm, 1, terms)
 
 
 @pytest.mark.parametrize("given", [("--known", "table.parquet"), ("--arms", "project-knowing", "stock")])
@@ -266,7 +266,7 @@ def test_what_is_known_and_the_arm_that_tries_it_belong_together(monkeypatch, tm
 
 
 def test_the_project_searches_by_its_own_command_without_confirming(make_terms):
-    module, command, *options = head_to_head._command("project", 2, make_terms(fixed={"scale": 0.25}))
+    module, command, *options = duel._command("project", 2, make_terms(fixed={"scale": 0.25}))
     assert (module, command) == ("search", "launch")
     launch = typer.main.get_command(app).commands["launch"]
     given = launch.make_context("launch", options).params
@@ -286,9 +286,9 @@ def test_a_small_search_of_the_stock_pair(monkeypatch, tmp_path, capsys):
     for seconds in (30, 120, 900):
         output = tmp_path / f"within_{seconds}"
         arguments = [tmp_path / "streets", "--output", output, "--seconds", seconds, *options]
-        monkeypatch.setattr(sys, "argv", ["head_to_head", *map(str, arguments)])
+        monkeypatch.setattr(sys, "argv", ["duel", *map(str, arguments)])
         try:
-            head_to_head.main()
+            duel.main()
             break
         except SystemExit as error:
             # With no trial in time, or with none that came as far as a score.

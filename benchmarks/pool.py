@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import signal
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -40,28 +39,29 @@ def run_jobs(
 
     Args:
         function: does a job; of a module, or a `partial` of one. It may start processes of its own.
-        jobs: in the order in which they are begun.
+        jobs: in the order in which they are begun; each is made when a process is free for it.
         at_once: processes; one whose job failed makes way for a fresh one.
         seconds: after which everything is at its end; may be infinite.
     """
     until = time.monotonic() + seconds
-    waiting = deque(jobs)
+    waiting = iter(jobs)
     busy: dict[Connection[Any, Any], _Worker[Job, Result]] = {}
     try:
         while (left := until - time.monotonic()) > 0:
-            while waiting and len(busy) < at_once:
+            while len(busy) < at_once and (job := next(waiting, None)) is not None:
                 worker = _Worker(function)
                 busy[worker.connection] = worker
-                worker.begin(waiting.popleft())
+                worker.begin(job)
             if not busy:
                 return
             for connection in wait(list(busy), min(left, _LONGEST_WAIT_SECONDS)):
                 worker = busy[connection]  # type: ignore[index]
                 ended = worker.receive()
-                if ended.error or not waiting:
+                following = None if ended.error else next(waiting, None)
+                if following is None:
                     busy.pop(worker.connection).stop()
                 else:
-                    worker.begin(waiting.popleft())
+                    worker.begin(following)
                 yield ended
     finally:
         for worker in busy.values():

@@ -184,7 +184,10 @@ class TrainConfig:
     ] = 1.0
     freeze: Annotated[
         Literal["none", "encoder", "batchnorm"],
-        Field(description="keep the encoder's weights, or only the statistics of its batch normalisation"),
+        Field(
+            description="keep the encoder's weights, so that its rates mean nothing, or only the statistics of its "
+            "batch normalisation"
+        ),
     ] = "none"
     gradient_clip: Annotated[
         float, Field(ge=0, description="largest norm of the gradient of all weights; 0: no limit")

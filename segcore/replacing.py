@@ -1,7 +1,7 @@
 """Files that are there whole or not at all: no reader meets half of one, and no failure leaves half of one behind."""
 
 import errno
-import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -37,8 +37,8 @@ def replacing(file: Path) -> Iterator[Path]:
     Raises:
         OSError: when it cannot be replaced.
     """
-    # Two processes may write it at once.
-    temporary = file.with_suffix(f".{os.getpid()}.tmp")
+    # Two threads, processes or machines may write it at once, or files that differ in their ending alone.
+    temporary = file.with_suffix(f".{uuid.uuid4().hex[:8]}.tmp")
     try:
         yield temporary
         temporary.replace(file)

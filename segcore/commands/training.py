@@ -1,10 +1,13 @@
 """Commands on one training: train, fields."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
+from filelock import FileLock, Timeout
 from rich import box
 from rich.table import Table
 
@@ -30,18 +33,21 @@ from segcore.data.dividing.split import FoldSplit, name_training
 from segcore.data.extra import prepare_caches, read_extra
 from segcore.data.gate import Findings, describe_findings, pass_gate
 from segcore.data.labels import build_label_map
-from segcore.errors import CheckpointError
+from segcore.errors import CheckpointError, StorageError
 from segcore.feeding.balance import count_class_pixels
 from segcore.machine import Machine
 from segcore.networks.weights import describe_fit
 from segcore.prediction.ensemble_files import read_ensemble_notes, require_model_place, save_ensemble
 from segcore.prediction.held_out import describe_known_images
+from segcore.replacing import explain_unwritten
 from segcore.scoring.objective import default_objective, require_counted, require_learnt, require_metric
 from segcore.training.checkpoint import load_state, require_same_training, save_state
 from segcore.training.compiling import keep_compiled
 from segcore.training.feasible import require_network
 from segcore.training.state import TrainState, member_weights, new_state
 from segcore.training.train import EpochResult, train_epochs
+
+_LOCK: Final = ".lock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,30 +92,30 @@ def train(
     # What cannot be divided is refused before anything is decoded; what images hold may change folds that are made.
     division.divide(dataset.cases).require_fold(fold)
     dataset.require_outside("--out", out)
-    checkpoint = _open_folder(out, config, metric)
-    if not checkpoint.exists():
-        require_network(config, dataset.classes)
-    warn_of_slow_cache(cache_root)
-    with show_progress("decoding") as progress:
-        pixels = prepare_caches(dataset, read_extra(dataset, more), cache_root, progress, print_plan)
-    divided, findings = pass_gate(dataset, pixels, division)
-    _tell_data(dataset, findings, divided)
-    train_indices, valid_indices = divided.split(pixels.names, fold, pixels.extra_names)
-    require_counted(metric, count_class_pixels(pixels, valid_indices), pixels.classes, fold)
-    if warning := describe_known_images(config.weights, [pixels.names[index] for index in valid_indices]):
-        warn(warning)
-    if pixels.extra_names:
-        console.print(f"{len(pixels.extra_names)} of {len(train_indices)} cases to train on are extra")
-    trained_on = f"{pixels.key}, {name_training(divided, fold)}"
-    state = _start(checkpoint, config, pixels.classes, machine, trained_on, metric)
-    begun_after = state.epoch
-    if machine.on_gpu:
-        keep_compiled(cache_root)
-    _train(state, pixels, (train_indices, valid_indices), machine, checkpoint)
-    if state.epoch == begun_after and _is_written(out / "model", state):
-        console.print(f"nothing was left to train; the model stays as it is: {out / 'model'}", soft_wrap=True)
-        return
-    _write_model(out / "model", state, pixels, divided, fold)
+    with _open_folder(out, config, metric) as checkpoint:
+        if not checkpoint.exists():
+            require_network(config, dataset.classes)
+        warn_of_slow_cache(cache_root)
+        with show_progress("decoding") as progress:
+            pixels = prepare_caches(dataset, read_extra(dataset, more), cache_root, progress, print_plan)
+        divided, findings = pass_gate(dataset, pixels, division)
+        _tell_data(dataset, findings, divided)
+        train_indices, valid_indices = divided.split(pixels.names, fold, pixels.extra_names)
+        require_counted(metric, count_class_pixels(pixels, valid_indices), pixels.classes, fold)
+        if warning := describe_known_images(config.weights, [pixels.names[index] for index in valid_indices]):
+            warn(warning)
+        if pixels.extra_names:
+            console.print(f"{len(pixels.extra_names)} of {len(train_indices)} cases to train on are extra")
+        trained_on = f"{pixels.key}, {name_training(divided, fold)}"
+        state = _start(checkpoint, config, pixels.classes, machine, trained_on, metric)
+        begun_after = state.epoch
+        if machine.on_gpu:
+            keep_compiled(cache_root)
+        _train(state, pixels, (train_indices, valid_indices), machine, checkpoint)
+        if state.epoch == begun_after and _is_written(out / "model", state):
+            console.print(f"nothing was left to train; the model stays as it is: {out / 'model'}", soft_wrap=True)
+            return
+        _write_model(out / "model", state, pixels, divided, fold)
 
 
 def _train(
@@ -155,14 +161,27 @@ def fields() -> None:
     console.print(table)
 
 
-def _open_folder(out: Path, config: TrainConfig, metric: str) -> Path:
-    """Make the folder of a training and return its checkpoint, which is this training's where it is there."""
+@contextmanager
+def _open_folder(out: Path, config: TrainConfig, metric: str) -> Iterator[Path]:
+    """Make the folder of a training, keep others out, and yield its checkpoint, which is of this training if any."""
     make_folder(out)
-    require_model_place(out / "model")
-    checkpoint = out / "state.pt"
-    if checkpoint.exists():
-        require_same_training(checkpoint, config, metric)
-    return checkpoint
+    lock = FileLock(out / _LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise CheckpointError(
+            f"--out {out} is in use by another training; wait until it is done, or choose another folder."
+        ) from None
+    except OSError as error:
+        raise StorageError(f"{lock.lock_file} {explain_unwritten(error)}.") from error
+    try:
+        require_model_place(out / "model")
+        checkpoint = out / "state.pt"
+        if checkpoint.exists():
+            require_same_training(checkpoint, config, metric)
+        yield checkpoint
+    finally:
+        lock.release()
 
 
 def _start(

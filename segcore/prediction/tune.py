@@ -25,7 +25,7 @@ from segcore.prediction.held_out import HeldOutPlan, Origin, choose_members, spr
 from segcore.prediction.options import PredictOptions
 from segcore.prediction.tune_ways import Measured
 from segcore.scoring.boundary import count_boundaries
-from segcore.scoring.metrics import ImageScore, count_confusion, divide_metric, score_image, summarise_scores
+from segcore.scoring.metrics import Tally, count_confusion, divide_metric, score_image, summarise_scores, tally_score
 from segcore.scoring.objective import BOUNDARY_IOU, FIRST_METRIC, learns_every_class
 
 
@@ -142,7 +142,7 @@ class _Findings:
         self.classes = classes
         self.metric = metric
         self.failed: set[int] = set()
-        self._scores: dict[int, list[ImageScore]] = defaultdict(list)
+        self._scores: dict[int, list[Tally]] = defaultdict(list)
         self._milliseconds: dict[int, dict[tuple[int, ...], list[float]]] = defaultdict(lambda: defaultdict(list))
 
     def add(self, way: int, ensemble: Ensemble, image: HeldOutImage, decoded: DecodedCase, *, first: bool) -> None:
@@ -181,7 +181,7 @@ def _score(
     truth_HW: npt.NDArray[np.uint8],
     classes: ClassTable,
     metric: str,
-) -> ImageScore:
+) -> Tally:
     counts = count_confusion(torch.from_numpy(truth_HW), torch.from_numpy(prediction_HW), len(classes))
     boundary_C2 = count_boundaries(truth_HW, prediction_HW, len(classes)) if metric == BOUNDARY_IOU else None
-    return score_image(case.name, case.condition, counts.numpy(), classes, boundary_C2)
+    return tally_score(score_image(case.name, case.condition, counts.numpy(), classes, boundary_C2))

@@ -18,6 +18,16 @@ def test_a_file_is_replaced_when_the_block_ends_well(tmp_path):
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_files_that_differ_in_their_ending_alone_may_be_written_at_once(tmp_path):
+    table, picture = tmp_path / "trial.csv", tmp_path / "trial.svg"
+    with replacing(table) as first, replacing(picture) as second, replacing(table) as third:
+        for place, text in ((first, "table"), (second, "picture"), (third, "newer")):
+            place.write_text(text, encoding="utf-8")
+    assert table.read_text(encoding="utf-8") == "table"
+    assert picture.read_text(encoding="utf-8") == "picture"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 @pytest.mark.parametrize("error", [OSError("the disk is full"), ValueError("refused"), KeyboardInterrupt()])
 def test_whatever_ends_the_writing_leaves_what_was_there_and_no_half(tmp_path, error):
     file = tmp_path / "a.json"
@@ -30,7 +40,7 @@ def test_whatever_ends_the_writing_leaves_what_was_there_and_no_half(tmp_path, e
 
 
 def test_a_folder_that_is_not_there_is_the_error_that_is_told(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"a\.\d+\.tmp"), replacing(tmp_path / "none" / "a.json") as temporary:
+    with pytest.raises(FileNotFoundError, match=r"a\.\w+\.tmp"), replacing(tmp_path / "none" / "a.json") as temporary:
         temporary.write_bytes(b"x")
 
 

@@ -23,12 +23,13 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from segcore.data.caching.key import KEY_SEPARATOR
 from segcore.data.classes import ClassTable, class_table_from_json
-from segcore.data.dividing.likeness import SIDE
+from segcore.data.dividing.likeness import SIDE, look_at
 from segcore.data.sides import find_usual_side
 from segcore.errors import CheckpointError, DataError
 
@@ -40,7 +41,8 @@ LOOKS_FILE: Final = "looks.u8"
 LOCK_SUFFIX: Final = ".lock"
 PART_SUFFIX: Final = ".part"
 CHANNELS: Final = 3
-
+_ROUNDED: Final = 1
+"""Grey level by which looks of one image may differ that two processors computed."""
 
 Progress = Callable[[int, int], None]
 """Called with (cases done, cases in all)."""
@@ -192,11 +194,13 @@ def note_use(folder: Path) -> None:
 
 def find_damaged(cache: PixelCache) -> tuple[str, ...]:
     """Read every pixel and return the names of the cases that are not what was written."""
+    looks_NHW = cache.looks_NHW
 
     def is_damaged(index: int) -> bool:
-        case = cache.cases[index]
-        found = (checksum(cache.image_HW3(index)), checksum(cache.mask_HW(index)))
-        return found != (case.image_crc, case.mask_crc)
+        case, image_HW3 = cache.cases[index], cache.image_HW3(index)
+        if (checksum(image_HW3), checksum(cache.mask_HW(index))) != (case.image_crc, case.mask_crc):
+            return True
+        return bool(cv2.absdiff(look_at(image_HW3), looks_NHW[index]).max() > _ROUNDED)
 
     with ThreadPoolExecutor() as pool:
         damaged = pool.map(is_damaged, range(len(cache)))

@@ -3,10 +3,12 @@
 import json
 
 import pytest
+from filelock import FileLock
 from typer.testing import CliRunner
 
 from segcore.__main__ import app
 from segcore.data.dividing.split import read_folds
+from segcore.errors import CheckpointError
 
 TRAINING = ("backbone=tf_efficientnet_lite0", "weights=none", "decoder_channels=16", "batch_size=2", "epochs=1")
 NAMES = [*(f"train_{number}" for number in range(8)), *(f"val_{number}" for number in range(4))]
@@ -66,6 +68,16 @@ def test_own_folds_are_trained_as_they_are(train, tmp_path):
     notes = json.loads((model / "ensemble.json").read_text())["notes"]
     assert (notes["fold"], notes["folds"], notes["split"]) == (2, 3, "own")
     assert read_folds(model / "folds.json").fold_of["train_2"] == 2
+
+
+def test_a_second_training_into_one_folder_is_refused_until_the_first_is_done(train, tmp_path):
+    (tmp_path / "out").mkdir()
+    with FileLock(tmp_path / "out" / ".lock"):
+        refused = train("--folds", 2)
+    assert isinstance(refused.exception, CheckpointError)
+    assert f"--out {tmp_path / 'out'} is in use by another training" in str(refused.exception)
+    done = train("--folds", 2)
+    assert done.exit_code == 0, done.output
 
 
 @pytest.mark.parametrize(

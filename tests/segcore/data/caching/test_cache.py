@@ -67,9 +67,9 @@ def _cut_short(file):
     file.write_bytes(file.read_bytes()[:-1])
 
 
-def _flip_a_byte(file):
+def _flip_a_byte(file, bits=1):
     content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
+    content[len(content) // 2] ^= bits
     file.write_bytes(content)
 
 
@@ -88,6 +88,14 @@ def test_a_changed_pixel_shows_when_all_are_read(make_dataset, tmp_path, name):
     assert find_damaged(PixelCache(place)) == ()
     # The middle of four equal images is the first byte of the third.
     _flip_a_byte(place / name)
+    assert find_damaged(PixelCache(place)) == ("train_0002",)
+
+
+def test_a_changed_look_shows_when_all_is_read_but_not_the_rounding_of_another_processor(make_dataset, tmp_path):
+    place = prepare_cache(read_dataset(make_dataset()), tmp_path / "cache")
+    _flip_a_byte(place / "looks.u8", bits=1)
+    assert find_damaged(PixelCache(place)) == ()
+    _flip_a_byte(place / "looks.u8", bits=128)
     assert find_damaged(PixelCache(place)) == ("train_0002",)
 
 

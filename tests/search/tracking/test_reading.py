@@ -77,7 +77,7 @@ def test_line_damaged_before_a_noted_position_is_named(script):
     reader = JournalReader(script.journal.file)
     reader.read(20)
     whole = script.journal.file.read_bytes()
-    first, second, third = whole.splitlines(keepends=True)
+    first, _, third = whole.splitlines(keepends=True)
     script.journal.file.write_bytes(first + b"\xff\n" + third)
     other = JournalReader(script.journal.file)
     with pytest.raises(CheckpointError, match="line 2 is damaged"):

@@ -138,11 +138,18 @@ def show_interrupted(history: History, settings: SearchSettings, trials: int, se
     console.print(tables.summary_line(history, replace(settings, trials=trials), search=search))
 
 
-def show_failed_trainings(settings: SearchSettings, folder: SearchFolder) -> None:
-    """Say which trainings of the confirmation have no score, and what to do."""
-    candidates = choose_candidates(read_history(folder.search_stage.journal, settings.metric), settings)
-    sources = {trial.number for trial in candidates}
-    confirmation = read_history(folder.confirm_stage.journal, settings.metric)
+def show_failed_trainings(
+    settings: SearchSettings, folder: SearchFolder, history: History, confirmation: History
+) -> None:
+    """Say which trainings of the confirmation have no score, and what to do.
+
+    Args:
+        settings: of the search.
+        folder: its files.
+        history: its trials.
+        confirmation: trainings of its best on further folds.
+    """
+    sources = {trial.number for trial in choose_candidates(history, settings)}
     trainings = [trial for trial in confirmation.in_order if trial.source in sources]
     failed = [
         trial

@@ -70,7 +70,7 @@ def _confirm(folder: SearchFolder, where: Values, top: int | None, folds: int | 
     found = name_winner(settings, folder)
     show_best(found)
     send_file(folder.root, folder.best)
-    show_failed_trainings(settings, folder)
+    show_failed_trainings(settings, folder, history, read_history(folder.confirm_stage.journal, settings.metric))
     keep_report(settings, place, folder)
     show_retraining(folder, found)
 

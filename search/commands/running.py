@@ -82,7 +82,7 @@ def finish(ready: ReadySearch, *, retry: bool = False) -> None:
         importances = show_importance(settings, history)
         show_front(settings, history)
         show_best(found)
-        show_failed_trainings(settings, folder)
+        show_failed_trainings(settings, folder, history, read_history(folder.confirm_stage.journal, settings.metric))
         console.print(f"best.json:  {folder.best}", soft_wrap=True)
         keep_report(settings, place, folder, importances)
         console.print(f"logs:       {folder.search_stage.trial(0).parent}/NUMBER/log.txt", soft_wrap=True)

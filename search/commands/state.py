@@ -113,8 +113,8 @@ def _show_confirmation(
         again = f"; '{folder.command('confirm', '--top', '3')}' trains the best {_name_further(settings)}"
         warn(f"{told}{again if has_rivals else ''}.")
         return
-    show_failed_trainings(settings, folder)
     trainings = read_history(folder.confirm_stage.journal, settings.metric)
+    show_failed_trainings(settings, folder, history, trainings)
     contenders, split = choose_contenders(history, trainings, settings), read_folds(folder.folds)
     decision = decide(contenders, trainings, settings, split.block_of)
     if decision.pending:

@@ -138,12 +138,12 @@ def _agreement_cell(x: float, y: float, tau: float, trials: int) -> str:
         )
     is_sure = is_beyond_chance(tau, trials)
     depth = min(1.0, abs(tau)) * (1.0 if is_sure else _FAINT)
-    colour = tuple(round(255 + (dark - 255) * depth) for dark in (_BLUE if tau > 0 else _RED))
     ink = "" if is_sure else "faint"
     light = ' style="fill:#fff"' if depth > 0.6 else ""
     figure = write_text(x + _CELL / 2, y + _CELL / 2, f"{tau:.2f}", css=ink)
     count = write_text(x + _CELL / 2, y + _CELL / 2 + 15, f"n {trials}", css=ink or "faint")
     if light:
         figure, count = (each.replace("<text", f"<text{light}", 1) for each in (figure, count))
-    box = f'<rect x="{x:.1f}" y="{y:.1f}" width="{_CELL - 2}" height="{_CELL - 2}" fill="rgb{colour}"/>'
+    colour = f'fill="rgb{_BLUE if tau > 0 else _RED}" fill-opacity="{depth:.3f}"'
+    box = f'<rect x="{x:.1f}" y="{y:.1f}" width="{_CELL - 2}" height="{_CELL - 2}" {colour}/>'
     return box + figure + count

@@ -23,7 +23,14 @@ MEANINGS: Final = (
 )
 
 STYLE: Final = """
-:root { --win: #d9480f; --end: #0b5cad; --wait: #9aa4af; --run: #2b8a3e; --lost: #b3261e; }
+:root { --win: #d9480f; --end: #0b5cad; --wait: #9aa4af; --run: #2b8a3e; --lost: #b3261e; --grid: #e7ebef;
+  --lit: #000; --code: #f6f8fa; --q0: #d9dfe6; --q1: #b9c9da; --q2: #8fb0d3; --q3: #4f88c2; --q4: #0b5cad; }
+@media screen and (prefers-color-scheme: dark) {
+  :root { color-scheme: dark; --paper: #14181d; --accent: #6cb0f5; --ink: #e3e7ec; --faint: #9aa4af; --line: #39424c;
+    --bad: #ff8a80; --win: #ff8a4c; --end: #5aa5f0; --wait: #74808c; --run: #57bd6c; --lost: #ff7b72; --grid: #2a3139;
+    --lit: #fff; --code: #1d232a; --q0: #39424c; --q1: #3c5468; --q2: #3f6f9f; --q3: #4a8cca; --q4: #7cbcf8; }
+  td > svg rect:first-child { fill: var(--grid); } td > svg rect:last-child { fill: var(--end); }
+}
 .chart { display: block; width: 100%; height: auto; font-size: 12px; overflow: visible; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 25rem), 1fr)); gap: 1rem 2rem; }
 .cards.small { grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
@@ -33,39 +40,41 @@ STYLE: Final = """
 .verdict td:last-child { min-width: 15rem; }
 .wide .chart { min-width: 52rem; }
 .chart text { fill: var(--ink); } .chart .faint { fill: var(--faint); }
-.grid { stroke: #e7ebef; } .axis { stroke: var(--faint); } .rung { stroke: var(--faint); stroke-dasharray: 3 3; }
+.grid { stroke: var(--grid); } .axis { stroke: var(--faint); } .rung { stroke: var(--faint); stroke-dasharray: 3 3; }
 polyline { fill: none; stroke-width: 1.2; } circle { stroke-width: 1.2; }
 polyline.win { stroke: var(--win); stroke-width: 2.6; } polyline.end { stroke: var(--end); stroke-opacity: .7; }
 polyline.wait { stroke: var(--wait); stroke-opacity: .45; } polyline.run { stroke: var(--run); }
-polyline.q0 { stroke: #d9dfe6; } polyline.q1 { stroke: #b9c9da; } polyline.q2 { stroke: #8fb0d3; }
-polyline.q3 { stroke: #4f88c2; } polyline.q4 { stroke: #0b5cad; } .many polyline { stroke-opacity: .4; }
+polyline.q0 { stroke: var(--q0); } polyline.q1 { stroke: var(--q1); } polyline.q2 { stroke: var(--q2); }
+polyline.q3 { stroke: var(--q3); } polyline.q4 { stroke: var(--q4); } .many polyline { stroke-opacity: .4; }
 .many polyline.win { stroke-opacity: 1; }
-rect.q0 { fill: #d9dfe6; } rect.q2 { fill: #8fb0d3; } rect.q4 { fill: #0b5cad; }
-.chart text.on { paint-order: stroke; stroke: #fff; stroke-width: 3px; }
+rect.q0 { fill: var(--q0); } rect.q2 { fill: var(--q2); } rect.q4 { fill: var(--q4); }
+.chart text.on { paint-order: stroke; stroke: var(--paper); stroke-width: 3px; }
 polyline.one { stroke: var(--end); stroke-opacity: .35; } polyline.two { stroke: var(--win); stroke-opacity: .35; }
 polyline.course { stroke-width: 2.6; stroke-opacity: 1; } rect.one, circle.one { fill: var(--end); }
 rect.two, circle.two { fill: var(--win); }
 polyline.lost { stroke: var(--lost); stroke-opacity: .6; } polyline.front { stroke: var(--ink); stroke-width: 1.5; }
-circle.win { fill: var(--win); stroke: #fff; } circle.end { fill: var(--end); fill-opacity: .75; }
-circle.wait { fill: #fff; stroke: var(--wait); } circle.run { fill: var(--run); } circle.lost { fill: var(--lost); }
-circle.mean { fill: var(--ink); } circle.hollow { fill: #fff; stroke: var(--ink); }
+circle.win { fill: var(--win); stroke: var(--paper); } circle.end { fill: var(--end); fill-opacity: .75; }
+circle.wait { fill: var(--paper); stroke: var(--wait); } circle.run { fill: var(--run); }
+circle.lost { fill: var(--lost); }
+circle.mean { fill: var(--ink); } circle.hollow { fill: var(--paper); stroke: var(--ink); }
 rect.win { fill: var(--win); } rect.end { fill: var(--end); } rect.wait { fill: var(--wait); }
 rect.run { fill: var(--run); } rect.lost { fill: var(--lost); } rect.again { fill: #7fb0de; }
 rect.bar { fill: #7fb0de; } rect.chance { fill: var(--wait); fill-opacity: .3; }
 rect.brush { fill: var(--end); fill-opacity: .2; stroke: var(--end); }
 .whisker { stroke: var(--ink); stroke-width: 1.5; } polyline.whisker { stroke-width: 1.5; }
-.lit { stroke: #000 !important; stroke-width: 2.6 !important; stroke-opacity: 1 !important; }
+.lit { stroke: var(--lit) !important; stroke-width: 2.6 !important; stroke-opacity: 1 !important; }
 .out { opacity: .06; pointer-events: none; } tr.out { display: none; }
 [data-t] { cursor: pointer; } .axis-hit { fill: transparent; cursor: ns-resize; touch-action: none; }
-#tip { position: fixed; z-index: 9; max-width: 24rem; padding: .35rem .6rem; background: var(--ink); color: #fff;
-  font-size: .875rem; line-height: 1.35; pointer-events: none; border-radius: .25rem; white-space: pre-line; }
+#tip { position: fixed; z-index: 9; max-width: 24rem; padding: .35rem .6rem; background: var(--ink);
+  color: var(--paper); font-size: .875rem; line-height: 1.35; pointer-events: none; border-radius: .25rem;
+  white-space: pre-line; }
 .answers { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)); gap: 1.5rem 2rem; }
 .answer { border-left: .25rem solid var(--accent); padding: 0 0 0 1rem; min-width: 0; }
 .answer.one { border-color: var(--end); } .answer.two { border-color: var(--win); }
 .answer h3 { margin: 0; } .answer p { margin: .15rem 0; max-width: none; }
 .key { display: flex; flex-wrap: wrap; gap: .1rem 1.1rem; margin: .25rem 0 .75rem; font-size: .9375rem; }
 .key svg { width: 14px; height: 12px; }
-pre { background: #f6f8fa; padding: .5rem .75rem; margin: .35rem 0; font-size: .875rem; white-space: pre-wrap;
+pre { background: var(--code); padding: .5rem .75rem; margin: .35rem 0; font-size: .875rem; white-space: pre-wrap;
   overflow-wrap: anywhere; }
 pre span { display: inline-block; max-width: 100%; }
 @media print {

@@ -42,7 +42,7 @@ def parallel(matter: Matter) -> Section:
     """Return all hyperparameters in parallel coordinates."""
     choices = matter.order_choices(list_choices(matter.history))
     hint = (
-        "Each line is a trial, from its hyperparameters to its score, the better the darker. Drag along an axis to "
+        "Each line is a trial, from its hyperparameters to its score, the better the stronger. Drag along an axis to "
         "choose trials by it, along several to combine; what is not chosen fades in every chart and leaves every table."
     )
     if not choices or not matter.scored:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import ray
 from ray import tune
+from ray.train.constants import CHECKPOINT_DIR_NAME
 from ray.tune.experiment import Trial
 
 from search.folder import StageFolder
@@ -132,6 +133,9 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             image_scores=json.loads(image_scores) if self._asha is None and image_scores is not None else None,
         )
         self._write(event)
+        if name := result.get(CHECKPOINT_DIR_NAME):
+            # Ray tells of it later, and who ends the run in between would have the epoch trained again.
+            self._save_checkpoint(number, epoch, str(Path(trial.storage.trial_fs_path, name)))
         if torn:
             told = f"Trial {number} went on after epoch {epoch - 1}" if epoch > 1 else f"Trial {number} began anew"
             self._journal.write(Warned(message=f"{told}: {torn}"))
@@ -141,10 +145,13 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         self._log(number, f"epoch {epoch}: " + ", ".join(f"{k} {v:.4g}" for k, v in metrics.items()))
 
     def on_checkpoint(self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: tune.Checkpoint) -> None:
-        """Write where a trial can go on from."""
-        path = self._folder.relative(checkpoint.path)
-        epoch = (trial.last_result or {}).get("epoch", 0)
-        self._write(CheckpointSaved(trial=trial.config["trial"], epoch=epoch, path=path))
+        """Write where a trial can go on from, unless the report of its epoch named it."""
+        self._save_checkpoint(trial.config["trial"], (trial.last_result or {}).get("epoch", 0), checkpoint.path)
+
+    def _save_checkpoint(self, number: int, epoch: int, place: str) -> None:
+        path = self._folder.relative(place)
+        if path != self._journal.history.trials[number].checkpoint:
+            self._write(CheckpointSaved(trial=number, epoch=epoch, path=path))
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """Write how a trial ended."""

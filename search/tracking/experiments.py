@@ -98,7 +98,7 @@ def ensure_experiment(client: MlflowClient, settings: SearchSettings, place: Pla
     if experiment is not None:
         require_present(experiment, place.tracking_uri)
         found: str = experiment.experiment_id
-        _bring_home(experiment, settings.name, place)
+        _bring_home(experiment, place)
         return found
     artifacts = None
     if place.tracking_uri.startswith("sqlite:"):
@@ -119,8 +119,8 @@ def bring_search_home(client: MlflowClient, settings: SearchSettings, place: Pla
     """
     experiment = find_experiment(client, settings)
     if experiment is not None:
-        _bring_home(experiment, settings.name, place)
+        _bring_home(experiment, place)
 
 
-def _bring_home(experiment: Experiment, name: str, place: Place) -> None:
-    bring_home(database_file(place.tracking_uri), place.storage, name, experiment.artifact_location)
+def _bring_home(experiment: Experiment, place: Place) -> None:
+    bring_home(database_file(place.tracking_uri), place.storage, experiment.artifact_location)

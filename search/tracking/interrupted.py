@@ -7,13 +7,15 @@ search's model would find it several times, and some of them without a digest th
 from contextlib import suppress
 
 from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 
 def clear_interrupted(client: MlflowClient, experiment_id: str, run_id: str, name: str, registered: str) -> None:
     """Delete a run's versions of which nothing was noted, and its models that became no version.
 
-    A version of another registered model is a person's own, and keeps its model.
+    A version of another registered model is a person's own, and so is one of a model that another version has; each
+    keeps its model.
 
     Args:
         client: of the store.
@@ -24,12 +26,19 @@ def clear_interrupted(client: MlflowClient, experiment_id: str, run_id: str, nam
     """
     # Who may not delete, or has a server that cannot, keeps them beside the new one.
     with suppress(MlflowException):
-        kept = set[str]()
-        for version in client.search_model_versions(f"run_id = '{run_id}'"):
-            if version.name != registered or version.tags or version.description or version.aliases:
-                kept.add(version.source)
-            else:
+        versions = list(client.search_model_versions(f"run_id = '{run_id}'"))
+        models = list(client.search_logged_models([experiment_id], filter_string=f"source_run_id = '{run_id}'"))
+        kept = {version.source for version in versions if version.name != registered or _says_something(version)}
+        for model in models:
+            if not kept.isdisjoint(addresses := (model.model_uri, model.artifact_location)):
+                kept.update(addresses)
+        for version in versions:
+            if version.source not in kept:
                 client.delete_model_version(version.name, version.version)
-        for model in client.search_logged_models([experiment_id], filter_string=f"source_run_id = '{run_id}'"):
-            if model.name == name and kept.isdisjoint((model.model_uri, model.artifact_location)):
+        for model in models:
+            if model.name == name and model.model_uri not in kept:
                 client.delete_logged_model(model.model_id)
+
+
+def _says_something(version: ModelVersion) -> bool:
+    return bool(version.tags or version.description or version.aliases)

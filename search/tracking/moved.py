@@ -8,6 +8,7 @@ from typing import Final
 
 import sqlalchemy
 
+_FILES: Final = "/mlartifacts/"
 _ADDRESSES: Final = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -17,21 +18,21 @@ _ADDRESSES: Final = (
 """Tables and columns of MLflow's database that say where files are."""
 
 
-def bring_home(database: Path | None, storage: Path, name: str, location: str) -> str:
+def bring_home(database: Path | None, storage: Path, location: str) -> str:
     """Let a search's experiment name the files of the storage that its database lies in.
 
     Args:
         database: MLflow's database; None for a server, which knows its own files.
         storage: folder of all searches.
-        name: of the search.
-        location: where the experiment's files are, as the database says.
+        location: where the experiment's files are, as the database says; a search that was renamed since has them
+            below its first name.
 
     Returns:
         Where they are now.
     """
-    home = (storage / "mlartifacts" / name).as_uri()
-    former = location.removesuffix(f"/mlartifacts/{name}")
-    if database is None or database.parent != storage or location == home or former == location:
+    former, _, name = location.rpartition(_FILES)
+    home = f"{storage.as_uri()}{_FILES}{name}"
+    if database is None or database.parent != storage or location == home or not former.startswith("file:"):
         return location
     engine = sqlalchemy.create_engine(f"sqlite:///{database}")
     with engine.begin() as connection:

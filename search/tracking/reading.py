@@ -35,13 +35,13 @@ class JournalReader:
         return self._offset
 
     def read(self, count: int) -> list[Event]:
-        """Return the next whole lines.
+        """Return the next whole lines, up to one that is damaged.
 
         Args:
             count: at most so many.
 
         Raises:
-            CheckpointError: when a line is damaged.
+            CheckpointError: when the very next line is damaged.
         """
         events: list[Event] = []
         if not self._file.exists():
@@ -51,7 +51,13 @@ class JournalReader:
             for line in stream:
                 if not line.endswith(b"\n") or len(events) == count:
                     break
-                events.append(self._parse(line))
+                try:
+                    events.append(self._parse(line))
+                except CheckpointError:
+                    # What stands before it is whole, and whoever reads on is told.
+                    if events:
+                        break
+                    raise
                 self._lines += 1
                 self._offset += len(line)
                 self._digest.update(line)
@@ -63,9 +69,15 @@ class JournalReader:
         Args:
             position: as noted earlier; of a journal that holds something else there, and of what is none, nothing
                 was read.
+
+        Raises:
+            CheckpointError: when a line before it is damaged.
         """
         lines = position.partition(" ")[0]
-        events = self.read(int(lines) if lines.isdecimal() and len(lines) <= _MOST_DIGITS else 0)
+        wanted = int(lines) if lines.isdecimal() and len(lines) <= _MOST_DIGITS else 0
+        events = self.read(wanted)
+        if len(events) < wanted:
+            events += self.read(wanted - len(events))
         if self.position == position:
             return events
         self._rewind()

@@ -219,7 +219,7 @@ def _find_link(settings: SearchSettings, place: Place, server: str) -> str:
     if experiment is None:
         return server
     require_present(experiment, place.tracking_uri)
-    bring_home(file, place.storage, settings.name, experiment.artifact_location)
+    bring_home(file, place.storage, experiment.artifact_location)
     query = f"tags.`search.id` = '{settings.search_id}' and tags.`search.trial` = '{PARENT}'"
     parents = client.search_runs([experiment.experiment_id], f"{query} and tags.`search.stage` = 'search'")
     only_trials = f"tags.`mlflow.parentRunId`='{parents[0].info.run_id}'" if parents else ""

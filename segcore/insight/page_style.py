@@ -3,10 +3,10 @@
 from typing import Final
 
 STYLE: Final = """
-:root { --accent: #0b5cad; --ink: #1b1f24; --faint: #57606a; --line: #d0d7de; --bad: #b3261e; }
+:root { --accent: #0b5cad; --ink: #1b1f24; --faint: #57606a; --line: #d0d7de; --bad: #b3261e; --paper: #fff; }
 * { box-sizing: border-box; }
 html { color-scheme: light; scroll-behavior: smooth; }
-body { margin: 0 auto; max-width: 74rem; padding: 1rem 1.25rem 4rem; background: #fff; color: var(--ink);
+body { margin: 0 auto; max-width: 74rem; padding: 1rem 1.25rem 4rem; background: var(--paper); color: var(--ink);
   font: 16px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; font-variant-numeric: tabular-nums;
   overflow-wrap: break-word; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 1rem 0 .25rem; }
@@ -22,11 +22,11 @@ a { color: var(--accent); }
 .figures div span { display: block; color: var(--faint); }
 .figures div b { display: block; font-size: 1.7rem; line-height: 1.2; }
 .legend { display: flex; flex-wrap: wrap; gap: .15rem 1rem; margin: .5rem 0 1rem; }
-.scroll { overflow-x: auto; background: linear-gradient(to left, #fff 40%, #fff0) right / 2rem 100% no-repeat local,
+.scroll { overflow-x: auto; background: linear-gradient(to left, var(--paper) 40%, transparent) right / 2rem 100% no-repeat local,
   linear-gradient(to left, #57606a40, #57606a00) right / .75rem 100% no-repeat scroll; }
-.scroll tr > :first-child { position: sticky; left: 0; background: #fff; }
+.scroll tr > :first-child { position: sticky; left: 0; background: var(--paper); }
 .tall { max-height: 36rem; overflow-y: auto; border-bottom: 1px solid var(--line); }
-.tall thead th { position: sticky; top: 0; background: #fff; }
+.tall thead th { position: sticky; top: 0; background: var(--paper); }
 .tall thead th:first-child { z-index: 1; }
 table { border-collapse: collapse; margin: .5rem 0 1rem; font-size: .9375rem; }
 th, td { border-bottom: 1px solid var(--line); padding: .25rem .75rem .25rem 0; text-align: left; white-space: nowrap; }

@@ -229,7 +229,8 @@ def test_failed_trainings_of_the_confirmation_are_told(make_search, capsys):
     )
     assert "Confirmed" not in told
     search.confirm(1, None)
-    show_failed_trainings(search.settings, search.folder)
+    stages = search.folder.search_stage, search.folder.confirm_stage
+    show_failed_trainings(search.settings, search.folder, *(read_history(stage.journal, "iou") for stage in stages))
     assert "on fold 1, finished: no disk" in " ".join(capsys.readouterr().out.split())
 
 

@@ -33,8 +33,8 @@ def test_agreement_of_so_few_trials_may_be_chance(tau, trials, is_sure):
 def test_what_may_be_chance_is_faint_however_well_ranks_agree(make_trials):
     trials = [{"ious": [number / 10, number / 10]} for number in range(5)]
     few, enough = (agreement_chart(make_trials(*trials[:count]), [1, 2]) for count in (4, 5))
-    assert ">1.00</text>" in few and "rgb(11, 92, 173)" not in few and "fill:#fff" not in few
-    assert ">1.00</text>" in enough and "rgb(11, 92, 173)" in enough and "fill:#fff" in enough
+    assert ">1.00</text>" in few and 'fill-opacity="0.300"' in few and "fill:#fff" not in few
+    assert ">1.00</text>" in enough and 'fill-opacity="1.000"' in enough and "fill:#fff" in enough
 
 
 def test_every_trial_has_a_curve_and_every_rung_a_line(matter):

@@ -384,6 +384,22 @@ def test_checkpoint_is_written_with_its_epoch_and_place(parts, make_trial, ray_f
     assert (record.checkpoint, record.checkpoint_epoch) == ("ray/a", 3)
 
 
+def test_checkpoint_is_known_as_soon_as_its_epoch_is(parts, local_ray, ray_folder):
+    """Who ends the run before Ray tells of the checkpoint would otherwise have the epoch trained again."""
+    place = StorageContext(str(ray_folder), experiment_dir_name="run")
+    trial = Trial("no_trainable", stub=True, config={"trial": 0}, storage=place)
+    trial.init_local_path()
+    result = {"epoch": 1, "metrics": {"iou": 0.5}, "checkpoint_dir_name": "checkpoint_000000"}
+    parts.recorder.on_trial_result(1, [trial], trial, result)
+    record = parts.journal.history.trials[0]
+    folder = Path(trial.storage.trial_fs_path) / "checkpoint_000000"
+    assert record.can_go_on
+    assert parts.stage.resolve(str(record.checkpoint)) == folder
+    trial.update_last_result(result)
+    parts.recorder.on_checkpoint(1, [trial], trial, tune.Checkpoint(str(folder)))
+    assert [event.event for event in read_events(parts.journal.file)][-2:] == ["epoch", "checkpoint"]
+
+
 def test_checkpoints_of_ended_trials_go_but_for_the_best_ones(parts, make_trial, ray_folder):
     trials = [make_trial(0), make_trial(1)]
     places = [ray_folder / name for name in "ab"]

@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,14 +45,27 @@ def test_pictures_of_a_copied_or_moved_storage_go_into_it_alone(
         assert run.info.artifact_uri.startswith(experiment.artifact_location)
 
 
+def test_pictures_of_a_search_that_was_renamed_and_moved_go_into_its_storage_alone(
+    settings, place, script, stage, tmp_path, make_place, find_runs
+):
+    script.ask(0)
+    StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
+    shutil.copytree(place.storage, tmp_path / "there")
+    utils._artifact_repos_cache.clear()
+    there = make_place(storage=tmp_path / "there")
+    report_picture(script, stage, 0)
+    StageRuns(replace(settings, name="roads"), there, "search", stage).write(list(read_events(stage.journal)))
+    assert (pictures_below(place.storage), pictures_below(there.storage)) == (0, 2)
+
+
 @pytest.mark.parametrize(
-    "location", ["file:///elsewhere/artifacts/streets", "mlflow-artifacts:/1", "s3://bucket/mlartifacts/other"]
+    "location", ["file:///elsewhere/artifacts/streets", "mlflow-artifacts:/1", "s3://bucket/mlartifacts/other", ""]
 )
 def test_files_that_are_kept_elsewhere_stay_there(location, tmp_path):
-    assert bring_home(tmp_path / "mlflow.db", tmp_path, "streets", location) == location
+    assert bring_home(tmp_path / "mlflow.db", tmp_path, location) == location
 
 
 def test_database_outside_of_the_storage_names_files_as_it_did(tmp_path):
     location = "file:///a/mlartifacts/streets"
-    assert bring_home(tmp_path / "mlflow.db", tmp_path / "searches", "streets", location) == location
-    assert bring_home(None, tmp_path / "searches", "streets", location) == location
+    assert bring_home(tmp_path / "mlflow.db", tmp_path / "searches", location) == location
+    assert bring_home(None, tmp_path / "searches", location) == location

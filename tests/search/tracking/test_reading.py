@@ -61,12 +61,29 @@ def test_no_journal_has_no_events(tmp_path):
     assert (count_whole_bytes(file), identify(file)) == (0, "")
 
 
-def test_damaged_line_is_named(script):
+def test_what_stands_before_a_damaged_line_is_read_and_then_the_line_is_named(script):
     script.ask(0)
     with script.journal.file.open("ab") as stream:
         stream.write(b"\xff\n")
+    reader = JournalReader(script.journal.file)
+    assert [event.event for event in reader.read(20)] == ["asked"]
     with pytest.raises(CheckpointError, match=r"journal\.jsonl, line 2 is damaged"):
-        JournalReader(script.journal.file).read(20)
+        reader.read(20)
+
+
+def test_line_damaged_before_a_noted_position_is_named(script):
+    script.ask(0)
+    script.epochs(0, 0.5, 0.6)
+    reader = JournalReader(script.journal.file)
+    reader.read(20)
+    whole = script.journal.file.read_bytes()
+    first, _, third = whole.splitlines(keepends=True)
+    script.journal.file.write_bytes(first + b"\xff\n" + third)
+    other = JournalReader(script.journal.file)
+    with pytest.raises(CheckpointError, match="line 2 is damaged"):
+        other.skip_to(reader.position)
+    script.journal.file.write_bytes(whole)
+    assert len(JournalReader(script.journal.file).skip_to(reader.position)) == 3
 
 
 @pytest.mark.parametrize(

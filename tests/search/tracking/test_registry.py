@@ -120,19 +120,31 @@ def test_version_that_was_registered_and_not_introduced_is_taken_up(register, pl
 def test_what_an_interrupted_registration_left_is_deleted(register, place):
     register()
     client = MlflowClient(place.tracking_uri)
-    files, run = client.get_model_version_download_uri("streets", "1"), client.get_model_version("streets", "1").run_id
+    run = client.get_model_version("streets", "1").run_id
     experiment = client.get_run(run).info.experiment_id
-    client.create_model_version("streets", files, run_id=run)
-    client.create_model_version("streets", files, run_id=run, description="a person's")
-    for name in ("ensemble", "theirs"):
+    left, others, _, _ = (
         client.create_logged_model(experiment, name=name, source_run_id=run)
+        for name in ("ensemble", "ensemble", "ensemble", "theirs")
+    )
+    client.create_model_version("streets", left.artifact_location, run_id=run)
+    client.create_model_version("streets", others.artifact_location, run_id=run, description="a person's")
     register()
     versions = client.search_model_versions("name = 'streets'")
     told = sorted((each.version, each.description[:10]) for each in versions)
     assert told[:2] == [(1, "1 networks"), (3, "a person's")]
     logged = [each.name for each in client.search_logged_models([experiment])]
     assert "theirs" in logged
-    assert logged.count("ensemble") == len(versions) - 1
+    assert logged.count("ensemble") == len(versions)
+
+
+def test_version_that_a_person_made_of_the_registered_model_stays(register, place):
+    register()
+    client = MlflowClient(place.tracking_uri)
+    files, run = client.get_model_version_download_uri("streets", "1"), client.get_model_version("streets", "1").run_id
+    # As MLflow's button for it does, without a word.
+    client.create_model_version("streets", files, run_id=run)
+    register()
+    assert {1, 2} <= {each.version for each in client.search_model_versions("name = 'streets'")}
 
 
 def test_what_a_person_registered_under_a_name_of_their_own_stays(register, place):

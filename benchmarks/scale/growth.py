@@ -21,6 +21,7 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 from ray import tune
+from ray.train._internal.session import _TrainingResult
 from ray.tune.experiment import Trial
 
 from benchmarks.measuring import describe_machine
@@ -177,11 +178,16 @@ def report(stage: Stage, asha: Asha, recorder: Recorder, trial: Trial) -> bool:
     metrics = {metric: score, **{f"iou/{index}": score for index in range(METRICS - 1)}}
     is_last = epoch == stage.settings.epochs
     result = {"epoch": epoch, "metrics": metrics, "outcome": Outcome.FINISHED.value if is_last else ""}
+    # A worker sends its result once more with the checkpoint.
+    again = {**result, "config": {**trial.config, "values": dict(record.values)}}
     goes_on = not asha.decide(number, epoch, score) and not is_last
     recorder.on_trial_result(0, [], trial, result)
     trial.update_last_result(result)
     place = stage.folder.ray / "run" / f"trial_{number:04d}" / "checkpoint"
-    recorder.on_checkpoint(0, [], trial, tune.Checkpoint(str(place)))
+    saved = tune.Checkpoint(str(place))
+    recorder.on_checkpoint(0, [], trial, saved)
+    trial.run_metadata.checkpoint_manager.register_checkpoint(_TrainingResult(saved, again))
+    recorder.on_trial_save(0, [], trial)
     if not goes_on:
         recorder.on_trial_complete(0, [], trial)
     return goes_on

@@ -7,6 +7,7 @@ events say is in `events`, what follows from them in `history`. Only the driver 
 
 import contextlib
 import errno
+import itertools
 import os
 import shlex
 from collections.abc import Iterator
@@ -149,7 +150,8 @@ def read_events(file: Path) -> Iterator[Event]:
 def _whole_lines(file: Path) -> Iterator[tuple[int, bytes]]:
     try:
         with open_regular(file) as stream:
-            yield from ((number, line) for number, line in enumerate(stream, start=1) if line.endswith(b"\n"))
+            # Not beyond a line without an end: the driver may write the rest of it before the next one is read.
+            yield from enumerate(itertools.takewhile(lambda line: line.endswith(b"\n"), stream), start=1)
     except FileNotFoundError:
         return
     except OSError as error:

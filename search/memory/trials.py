@@ -23,6 +23,8 @@ from search.memory.outcome import Outcome
 
 WHOLE: Final = "validation"
 """What a picture shows that is not of one condition."""
+_NO_PICTURES: Final[Mapping[str, str]] = {}
+"""One for all reports without, which are most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,7 @@ class EpochRecord:
     score: float
     time: float
     picture: str | None = None
-    pictures: dict[str, str] = field(default_factory=dict)
+    pictures: Mapping[str, str] = field(default_factory=dict)
     verdict: str = ""
     image_scores: dict[str, float] | None = None
 
@@ -211,7 +213,7 @@ def _record(event: Epoch, metric: str) -> EpochRecord:
         score=event.metrics.get(metric, math.nan),
         time=event.time,
         picture=event.picture,
-        pictures=event.pictures or ({WHOLE: event.picture} if event.picture is not None else {}),
+        pictures=event.pictures or ({WHOLE: event.picture} if event.picture is not None else _NO_PICTURES),
         verdict=event.verdict,
         image_scores=event.image_scores,
     )

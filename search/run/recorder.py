@@ -107,13 +107,14 @@ class Recorder(tune.Callback):  # type: ignore[misc]
 
     def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any]) -> None:
         """Write an epoch."""
-        # Ray keeps results and writes them to its own files; a picture is not for them.
+        # Ray keeps the last result of every trial, and statistics of its numbers.
         drawn, image_scores = result.pop("pictures", None), result.pop("image_scores", None)
         torn, note, system = result.pop("torn", ""), result.pop("note", ""), result.pop("system", {})
+        measured, _ = result.pop("metrics", {}), result.pop("config", None)
         if "epoch" not in result:
             return
         number, epoch = trial.config["trial"], result["epoch"]
-        metrics = {name: float(value) for name, value in result["metrics"].items() if math.isfinite(value)}
+        metrics = {name: float(value) for name, value in measured.items() if math.isfinite(value)}
         verdict = ""
         if self._asha is not None:
             score = metrics.get(self._asha.metric, math.nan)
@@ -152,6 +153,11 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         path = self._folder.relative(place)
         if path != self._journal.history.trials[number].checkpoint:
             self._write(CheckpointSaved(trial=number, epoch=epoch, path=path))
+
+    def on_trial_save(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
+        """Give up what Ray Tune remembers of each trial's checkpoints: the whole result with its pictures."""
+        known = trial.run_metadata.checkpoint_manager
+        trial.run_metadata.checkpoint_manager = type(known)(known.checkpoint_config)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """Write how a trial ended."""

@@ -5,6 +5,7 @@ runs are brought by `record_pictures`. When it is sent, says `follower`.
 """
 
 import io
+import itertools
 import shutil
 import tempfile
 import time
@@ -88,7 +89,8 @@ def pack_record(folder: SearchFolder, stage: str) -> bytes:
         for file in _list_files(folder):
             if file.is_file():
                 # Relative to where it lies, links or not.
-                packed.writestr(file.resolve().relative_to(folder.root.resolve()).as_posix(), _read(file))
+                with packed.open(file.resolve().relative_to(folder.root.resolve()).as_posix(), "w") as member:
+                    member.writelines(_read_whole(file))
     return content.getvalue()
 
 
@@ -166,10 +168,12 @@ def _list_scores(stage: StageFolder, metric: str) -> Iterator[Path]:
             yield stage.resolve(training.checkpoint) / SCORES_FILE
 
 
-def _read(file: Path) -> bytes:
-    """Return a file; of a journal its whole lines, for a process may be writing the next one."""
-    content = file.read_bytes()
-    return content[: content.rfind(b"\n") + 1] if file.suffix == ".jsonl" else content
+def _read_whole(file: Path) -> Iterator[bytes]:
+    """Yield the lines of a file; of a journal the whole ones, for a process may be writing the next one."""
+    with file.open("rb") as stream:
+        is_journal = file.suffix == ".jsonl"
+        # Not beyond a line without an end, the rest of which may be there a moment later.
+        yield from itertools.takewhile(lambda line: line.endswith(b"\n") or not is_journal, stream)
 
 
 def _download(client: MlflowClient, run: Run, uri: str, name: str, storage: Path) -> Path:

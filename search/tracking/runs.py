@@ -6,6 +6,7 @@ when, in `follower`; what it is told, in `points`, `states` and `configurations`
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from mlflow.entities import Metric
@@ -23,7 +24,7 @@ from search.tracking.documents import CONFIGURATION_FILE, SETTINGS_FILE
 from search.tracking.experiments import SENT, ensure_experiment, find_runs, stage_tags
 from search.tracking.names import key_of, name_own_run
 from search.tracking.pictures import LATEST_STEP
-from search.tracking.points import Point, Points
+from search.tracking.points import SECONDS, Point, Points
 from search.tracking.reading import identify
 from search.tracking.sent import Sent, stamp_of
 from search.tracking.states import CLOSED, States, end_stamp, ended, interrupted, rank_stopped, running
@@ -125,11 +126,18 @@ class StageRuns:
         if isinstance(event, Asked):
             self._asked[event.trial] = event
         self._told.apply(event)
-        self._history.apply(event)
+        self._history.apply(self._thin(event))
         after = self._trial_of(event)
         if isinstance(event, TrialEvent) and after is not None:
             self._states.take(event, before, after)
         return self._points.take(event, after) if isinstance(event, Epoch) and is_new and after is not None else []
+
+    def _thin(self, event: Event) -> Event:
+        """Return an event without the numbers that nothing here asks for again: a search has them in memory already."""
+        if not isinstance(event, Epoch):
+            return event
+        asked = {name: event.metrics[name] for name in (self._settings.metric, SECONDS) if name in event.metrics}
+        return replace(event, metrics=asked, image_scores=None)
 
     def _trial_of(self, event: Event) -> TrialRecord | None:
         return self._history.trials.get(event.trial) if isinstance(event, TrialEvent) else None

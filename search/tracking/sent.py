@@ -1,5 +1,7 @@
 """What MLflow knows of a stage so far, built from the journal's events alone."""
 
+from collections import defaultdict
+
 from search.memory.events import Asked, Closed, Ended, Epoch, Event, Opened, Reopened
 
 
@@ -14,7 +16,7 @@ class Sent:
         self.is_closed = False
         self.time = 0.0
         self.again: dict[int, set[int]] = {}
-        self._stamps: dict[tuple[int, int], int] = {}
+        self._stamps: defaultdict[int, dict[int, int]] = defaultdict(dict)
 
     def apply(self, event: Event) -> None:
         """Take one event into account."""
@@ -30,16 +32,16 @@ class Sent:
                 self.open_trials.discard(event.trial)
             case Epoch() if self.is_new(event):
                 self.know(event.trial, event.epoch, stamp_of(event))
-            case Epoch() if self._stamps[event.trial, event.epoch] != stamp_of(event):
+            case Epoch() if self._stamps[event.trial][event.epoch] != stamp_of(event):
                 self.again.setdefault(event.trial, set()).add(event.epoch)
 
     def know(self, trial: int, epoch: int, stamp: int) -> None:
         """Note that MLflow has an epoch's first report, with its time in milliseconds since the Unix epoch."""
-        self._stamps[trial, epoch] = stamp
+        self._stamps[trial][epoch] = stamp
 
     def is_new(self, event: Epoch) -> bool:
         """Say whether an epoch has not been reported before."""
-        return (event.trial, event.epoch) not in self._stamps
+        return event.epoch not in self._stamps[event.trial]
 
 
 def stamp_of(event: Event) -> int:

@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import os
 import pickle
@@ -7,6 +8,7 @@ import subprocess
 
 import pytest
 
+from search.memory import journal
 from search.memory.events import Asked, Ended, Event, Halted, Opened
 from search.memory.journal import Journal, read_events, read_history
 from search.memory.outcome import Outcome
@@ -81,6 +83,15 @@ def test_journal_cut_anywhere_in_its_last_line_keeps_all_lines_before(script, ke
     assert set(again.history.trials) == {0}
     assert again.history.trials[0].epochs == {}
     assert again.file.stat().st_size == start
+
+
+def test_a_line_whose_rest_is_written_as_it_is_read_is_no_damage(script, monkeypatch):
+    script.ask(0)
+    whole = script.journal.file.read_bytes()
+    # What readers saw of a disk on which one process appended while another read.
+    lines = iter([whole, b'{"event":"halt', b'ed","time":1.0}\n'])
+    monkeypatch.setattr(journal, "open_regular", lambda file: contextlib.nullcontext(lines))
+    assert [event.event for event in read_events(script.journal.file)] == ["asked"]
 
 
 def test_who_follows_learns_the_past_and_then_each_event(script):

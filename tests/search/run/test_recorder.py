@@ -8,6 +8,7 @@ import pytest
 import ray
 from ray import tune
 from ray.exceptions import RayActorError
+from ray.train._internal.session import _TrainingResult
 from ray.train._internal.storage import StorageContext
 from ray.tune.experiment import Trial
 
@@ -628,10 +629,29 @@ def test_what_ray_keeps_of_every_metric_is_given_up_when_a_trial_ends(parts, mak
     finished, failed = make_trial(1), placed_trial
     for trial in (finished, failed):
         report(trial, parts, 1, iou=0.5)
-    assert finished.metric_analysis["metrics/iou"]["max"] == 0.5
+    assert finished.metric_analysis["epoch"]["max"] == 1
     report(finished, parts, 9, "finished", iou=0.6)
     parts.recorder.on_trial_complete(1, [finished], finished)
     parts.recorder.on_trial_error(1, [failed], failed)
     for trial in (finished, failed):
         assert (trial.metric_analysis, trial.metric_n_steps) == ({}, {})
     assert finished.last_result["epoch"] == 9
+
+
+def test_ray_keeps_neither_numbers_nor_values_of_a_report_that_is_written(parts, make_trial):
+    trial = make_trial(0)
+    result = {"epoch": 1, "outcome": "", "metrics": {"iou": 0.5}, "config": {"values": {"epochs": 9}}, "pictures": {}}
+    parts.recorder.on_trial_result(1, [trial], trial, result)
+    trial.update_last_result(result)
+    assert trial.last_result == {"epoch": 1, "outcome": "", "trial_id": trial.trial_id}
+    assert parts.journal.history.trials[0].epochs[1].metrics == {"iou": 0.5}
+
+
+def test_ray_keeps_no_pictures_with_a_checkpoint(parts, placed_trial):
+    saved = tune.Checkpoint(placed_trial.storage.trial_fs_path)
+    metrics = {"epoch": 1, "pictures": {"day": bytes(100_000)}, "checkpoint_dir_name": "checkpoint_000000"}
+    placed_trial.on_checkpoint(_TrainingResult(saved, metrics))
+    assert len(placed_trial.get_json_state()[1]) > 100_000
+    parts.recorder.on_trial_save(1, [placed_trial], placed_trial)
+    assert len(placed_trial.get_json_state()[1]) < 10_000
+    assert not placed_trial.has_checkpoint()

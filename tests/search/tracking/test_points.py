@@ -1,3 +1,6 @@
+import gc
+import sys
+
 from search.memory.events import Epoch
 from search.tracking.points import Points
 
@@ -12,3 +15,19 @@ def test_what_decides_comes_first_as_mlflow_lists_it_then(make_trials, make_plac
         ("iou", 0.4),
         ("class/car", 0.3),
     ]
+
+
+def test_what_was_always_0_is_kept_back_in_little_memory_and_comes_whole_once_it_differs(make_trials, make_place):
+    (trial,) = make_trials({"ious": [0.5] * 100}).in_order
+    points = Points("iou", make_place())
+    for epoch in range(1, 100):
+        event = Epoch(trial=0, epoch=epoch, metrics={"iou": 0.5, "wait_share": 0.0}, time=float(epoch))
+        assert "wait_share" not in [point.metric.key for point in points.take(event, trial)]
+    kept = points._kept_back["wait_share"]
+    assert sys.getsizeof(kept) < 99 * 32
+    # It holds numbers, no object for each: at most its own type.
+    assert len(gc.get_referents(kept)) <= 1
+    last = Epoch(trial=0, epoch=100, metrics={"iou": 0.5, "wait_share": 0.25}, time=100.0)
+    told = [point.metric for point in points.take(last, trial) if point.metric.key == "wait_share"]
+    assert [(each.step, each.timestamp, each.value) for each in told[:2]] == [(1, 1000, 0.0), (2, 2000, 0.0)]
+    assert [(each.step, each.timestamp, each.value) for each in told[98:]] == [(99, 99_000, 0.0), (100, 100_000, 0.25)]

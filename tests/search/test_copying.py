@@ -1,18 +1,20 @@
 import contextlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from search import mirror
+from search import copying
+from search.copying import copied
 from search.finding import find_folder, is_driven_elsewhere, list_names, require_new
 from search.folder import SearchFolder
-from search.mirror import copied, fetch_search
+from search.mirror import fetch_search, send_file
 from search.place import build_place
 from search.requests import Inbox, Request, send_request
 from search.storage import find_bucket, locate_storage
 from segcore.bucket import Bucket
-from segcore.errors import CheckpointError, ConfigError, InterruptedSearchError, StorageError
+from segcore.errors import CheckpointError, ConfigError, InterruptedSearchError, StorageError, StoreAwayError
 
 FILES = {
     "settings.json": b"{}",
@@ -85,8 +87,8 @@ def test_a_half_written_line_of_the_journal_stays_here(here, stored):
 
 
 def test_what_changes_is_copied_while_the_search_runs(here, stored, monkeypatch, wait_until):
-    monkeypatch.setattr(mirror, "_PERIOD_SECONDS", 0.05)
-    monkeypatch.setattr(mirror, "_REST_FACTOR", 0.0)
+    monkeypatch.setattr(copying, "_PERIOD_SECONDS", 0.05)
+    monkeypatch.setattr(copying, "_REST_FACTOR", 0.0)
     with copied(here):
         wait_until(lambda: stored.read("journal.jsonl") == FILES["journal.jsonl"], "the first copy")
         save(here, {"journal.jsonl": FILES["journal.jsonl"] + b'{"a": 3}\n'})
@@ -96,7 +98,7 @@ def test_what_changes_is_copied_while_the_search_runs(here, stored, monkeypatch,
 def test_what_another_machine_asks_reaches_the_driver_and_leaves_the_bucket(
     here, stored, go_to, monkeypatch, wait_until
 ):
-    monkeypatch.setattr(mirror, "_PERIOD_SECONDS", 0.05)
+    monkeypatch.setattr(copying, "_PERIOD_SECONDS", 0.05)
     there = go_to("there")
     with copied(here):
         inbox = Inbox(here)
@@ -128,6 +130,73 @@ def test_another_machine_goes_on_where_the_first_ended(here, stored, go_to):
     assert (here / "journal.jsonl").read_bytes() == FILES["journal.jsonl"] + b'{"a": 3}\n'
     with copied(here):
         assert (here / "trials/0000/log.txt").read_bytes() == b"one\ntwo\n"
+
+
+def test_a_model_that_another_machine_has_made_since_is_not_replaced_by_the_one_here(here, stored, go_to):
+    with copied(here):
+        pass
+    there = go_to("there")
+    fetch(there)
+    with copied(there):
+        save(there, {"retrain/journal.jsonl": b'{"a": 1}\n', "retrain/model/ensemble.json": b"[new]"})
+    go_to("here")
+    # A store tells whole seconds.
+    os.utime(here / "retrain/model/ensemble.json", (1.0, 1.0))
+    fetch(here)
+    with copied(here):
+        pass
+    assert stored.read("retrain/model/ensemble.json") == b"[new]"
+    with copied(here):
+        save(here, {"retrain/model/ensemble.json": b"[newer]"})
+    assert stored.read("retrain/model/ensemble.json") == b"[newer]"
+
+
+def test_a_model_of_which_a_part_alone_was_copied_is_none(here, stored, monkeypatch):
+    with copied(here):
+        pass
+    upload = Bucket.upload
+
+    def break_off(self, file, path):
+        if file.name == "ensemble.json":
+            raise StorageError("away")
+        upload(self, file, path)
+
+    monkeypatch.setattr(Bucket, "upload", break_off)
+    files = {"retrain/model/member_0.safetensors": b"new", "retrain/model/ensemble.json": b"[new]"}
+    with pytest.raises(StorageError), copied(here):
+        save(here, files)
+    assert (stored.read("retrain/model/member_0.safetensors"), stored.read("retrain/model/ensemble.json")) == (
+        b"new",
+        None,
+    )
+    monkeypatch.setattr(Bucket, "upload", upload)
+    with copied(here):
+        pass
+    assert read(stored) == {**FILES, **files}
+
+
+def test_a_bucket_that_does_not_answer_as_a_stage_begins_or_ends_is_waited_for(here, stored, monkeypatch):
+    monkeypatch.setattr("segcore.bucket._PAUSE_SECONDS", 0.0)
+    refused = set()
+
+    def refuse_first(name):
+        act = getattr(Bucket, name)
+
+        def refuse(self, *arguments):
+            if name not in refused:
+                refused.add(name)
+                raise StoreAwayError("away")
+            return act(self, *arguments)
+
+        monkeypatch.setattr(Bucket, name, refuse)
+
+    for name in ("write", "list_files", "read", "look_up", "upload"):
+        refuse_first(name)
+    send_file(here, here / "settings.json")
+    with copied(here):
+        pass
+    assert refused == {"write", "list_files", "read", "look_up", "upload"}
+    assert read(stored) == FILES
 
 
 def test_what_is_only_here_is_not_lost_when_the_bucket_is_behind(here, stored):
@@ -183,7 +252,7 @@ def test_a_bucket_that_comes_back_gets_what_it_missed(here, stored, monkeypatch,
         upload(self, file, path)
 
     monkeypatch.setattr(Bucket, "upload", fail_twice)
-    monkeypatch.setattr(mirror, "_PERIOD_SECONDS", 0.05)
+    monkeypatch.setattr(copying, "_PERIOD_SECONDS", 0.05)
     told = set()
     with copied(here) as copier:
         wait_until(lambda: told.add(copier.problem) or stored.read("journal.jsonl") is not None, "the copy")
@@ -211,7 +280,7 @@ def test_a_folder_that_is_no_mirror_is_left_alone(tmp_path):
 
 
 def test_a_file_that_vanishes_while_it_is_copied_is_no_failure(here, stored, monkeypatch):
-    monkeypatch.setattr(mirror, "list_files", lambda root: iter([root / "gone", root / "settings.json"]))
+    monkeypatch.setattr(copying, "list_files", lambda root: iter([root / "gone", root / "settings.json"]))
     with copied(here):
         pass
     assert read(stored) == {"settings.json": b"{}"}

@@ -23,7 +23,7 @@ def brought(place: str) -> Iterator[Path]:
         place: the checkpoint's folder, or its address in a bucket.
 
     Raises:
-        CheckpointError: when the bucket has no state there.
+        CheckpointError: when the bucket has no state there; one that is raised inside names the place.
         StorageError: when the bucket cannot be read.
     """
     if not is_address(place):
@@ -31,7 +31,11 @@ def brought(place: str) -> Iterator[Path]:
         return
     with scratch_folder() as folder:
         patiently(partial(_bring, parse_bucket("storage", place), folder))
-        yield folder
+        try:
+            yield folder
+        except CheckpointError as error:
+            # Where it is to be mended, not where it was brought.
+            raise CheckpointError(str(error).replace(str(folder), place)) from error
 
 
 def _bring(stored: Bucket, folder: Path) -> None:

@@ -155,7 +155,7 @@ def _load(place: str, config: TrainConfig, machine: Machine, metric: str) -> Tra
         except CheckpointError as error:
             # A share that is not mounted or does not answer is this node's fault: another one may read it.
             require_readable(folder / STATE_FILE)
-            return error
+            return CheckpointError(str(error).replace(str(folder), place))
 
 
 def _measure(state: TrainState, cache: PixelCache, machine: Machine) -> dict[str, float]:

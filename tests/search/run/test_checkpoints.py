@@ -9,6 +9,7 @@ import pytest
 from search.run.checkpoints import brought
 from segcore.bucket import parse_bucket
 from segcore.errors import CheckpointError
+from segcore.training.checkpoint import read_member_weights
 from segcore.training.saving import STATE_FILE
 
 
@@ -43,6 +44,14 @@ def test_a_checkpoint_that_the_bucket_has_not_is_named(make_bucket, temporary):
     with pytest.raises(CheckpointError, match=rf"{address} has no state\.pt"), brought(address):
         pass
     assert list(temporary.iterdir()) == []
+
+
+def test_a_damaged_checkpoint_is_named_by_where_it_is_in_the_bucket(make_bucket, temporary):
+    stored = parse_bucket("storage", f"{make_bucket()}/checkpoint")
+    stored.write(STATE_FILE, b"torn")
+    told = rf"The checkpoint {stored.address}/state\.pt cannot be read"
+    with pytest.raises(CheckpointError, match=told), brought(stored.address) as folder:
+        read_member_weights(folder / STATE_FILE)
 
 
 def test_a_bucket_that_does_not_answer_yet_is_waited_for(

@@ -23,6 +23,8 @@ from segcore.prediction.ensemble_files import read_ensemble_notes
 LOST: Final = (Outcome.FAILED,)
 SCRATCH: Final = "street-search-scratch-"
 """How the names of temporary folders begin, of either arm."""
+_FETCHED: Final = "checkpoint_tmp_"
+"""How those begin into which Ray itself fetches a checkpoint from a bucket."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +121,7 @@ def describe_model(search: SearchFolder, client: MlflowClient) -> str:
     notes, versions = document["notes"], client.search_model_versions(f"name = '{search.name}'")
     return (
         f"{len(document['members'])} networks of folds {notes['left_out']}, {notes['metric']} "
-        f"{notes['out_of_fold'][notes['metric']]:.6f} out of fold, {len(versions)} version"
+        f"{notes['out_of_fold'][notes['metric']]:.6f} out of fold, registered versions: {len(versions)}"
     )
 
 
@@ -176,4 +178,4 @@ def _is_trial(run: Run, stage: str) -> bool:
 
 def list_left(temporary: Path) -> tuple[str, ...]:
     """Return temporary files and folders of trainings that nobody cleaned."""
-    return tuple(sorted(file.name for file in temporary.glob(f"*{SCRATCH}*")))
+    return tuple(sorted(file.name for name in (SCRATCH, _FETCHED) for file in temporary.glob(f"*{name}*")))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from search.drivers import Driver, claimed
-from search.mirror import JOURNALS, fetch_trials, is_ahead, read_lines, tell_lack
+from search.mirror import JOURNALS, fetch_trials, forget_dropped, is_ahead, read_dropped, read_lines, tell_lack
 from search.requests import FOLDER as REQUESTS
 from search.requests import fetch_requests
 from search.storage import find_bucket
@@ -80,6 +80,9 @@ class Copier:
         self._driver = driver
         self._sent: dict[str, tuple[int, int]] = {}
         self._known = dict(known)
+        self._deleted = 0
+        # What a driver before this one noted is deleted when its stage is opened.
+        forget_dropped(root)
         self._ended = threading.Event()
         self._told: str | None = None
         self._thread = threading.Thread(target=self._follow, name="bucket", daemon=True)
@@ -91,6 +94,7 @@ class Copier:
             self._ended.set()
             self._thread.join()
             self._told = self._copy_patiently()
+            forget_dropped(self._root)
         return self._told
 
     def copy(self) -> None:
@@ -137,7 +141,12 @@ class Copier:
     def _copy_once(self) -> None:
         self._driver.require_alone()
         fetch_requests(self._stored, self._root)
+        dropped = read_dropped(self._root)
         self.copy()
+        # Whoever goes on from what the bucket has finds all that the journals there name.
+        for path in dropped[self._deleted :]:
+            self._stored.delete_folder(path)
+            self._deleted += 1
 
     def _copy_patiently(self) -> str:
         try:

@@ -4,11 +4,12 @@ A command brings the small files here first (`fetch_search`); a driver copies ba
 journals of which one continues the other the longer is the newer; two that went on apart are never mixed.
 """
 
+import json
 import shlex
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,7 @@ from segcore.replacing import replacing
 JOURNALS: Final = ("journal.jsonl", "confirm/journal.jsonl", "retrain/journal.jsonl")
 _FILES: Final = ("settings.json", "place.json", "folds.json", "best.json")
 _TRIALS: Final = ("trials", "confirm/trials", "retrain/trials")
+_DROPPED: Final = ".dropped"
 _FETCHES: Final = 16
 """At a time: each is short, and waits for the store."""
 
@@ -159,6 +161,33 @@ def _read(file: Path) -> bytes:
         raise StorageError(
             f"{file} cannot be read ({error.strerror or error}); let this user read it, or move it away."
         ) from error
+
+
+def note_dropped(root: Path, path: str) -> None:
+    """Note what the bucket need not have any more, as soon as it has the journals that no longer name it.
+
+    Args:
+        root: the search's folder on this machine.
+        path: a folder, from there on.
+    """
+    # What a full disk does not take is deleted when its stage is opened again.
+    with suppress(OSError), (root / _DROPPED).open("a", encoding="utf-8") as stream:
+        stream.write(f"{json.dumps(path)}\n")
+
+
+def read_dropped(root: Path) -> list[str]:
+    """Return what was noted to be dropped, in order.
+
+    Raises:
+        StorageError: when it cannot be read.
+    """
+    return [json.loads(line) for line in read_lines(root / _DROPPED).splitlines()]
+
+
+def forget_dropped(root: Path) -> None:
+    """Delete the notes of what is to be dropped."""
+    with suppress(OSError):
+        (root / _DROPPED).unlink()
 
 
 @contextmanager

@@ -54,7 +54,7 @@ class Size:
     seconds: float = 400.0
 
 
-LATER_SIZE: Final = Size(trials=3, folds=3)
+LATER_SIZE: Final = Size(trials=3, folds=3, seconds=900)
 
 
 def hold(fault: Fault, arm: str, size: Size, data: Path, root: Path) -> Account:

@@ -338,10 +338,35 @@ def test_checkpoints_are_by_address_and_deleted_inside_of_rays_folder_alone(here
     for outside in ("..", "../ray", "journal.jsonl", f"{name}/streets/retrain/{path}"):
         with pytest.raises(CheckpointError, match=r"not deleted|not inside"):
             stage.delete(outside)
-    stage.delete(path)
+    with copied(here):
+        stage.delete(path)
     assert (stored.list_files("retrain/ray"), stage.has(path, "state.pt")) == ([], False)
     with contextlib.suppress(CheckpointError):
         stage.delete(path)
+
+
+def test_a_checkpoint_stays_in_the_bucket_as_long_as_the_journal_there_names_it(here, stored, monkeypatch):
+    stage = SearchFolder(root=here).search_stage
+    stored.write("ray/run/1/state.pt", b"state")
+    deleted, delete_folder = [], Bucket.delete_folder
+
+    def delete(self, path):
+        deleted.append((path, stored.read("journal.jsonl")))
+        if len(deleted) == 1:
+            raise StoreAwayError("away")
+        delete_folder(self, path)
+
+    monkeypatch.setattr(Bucket, "delete_folder", delete)
+    monkeypatch.setattr("segcore.bucket._PAUSE_SECONDS", 0.0)
+    newer = FILES["journal.jsonl"] + b'{"a": 3}\n'
+    with copied(here):
+        save(here, {"journal.jsonl": newer})
+        stage.delete("ray/run/1")
+        assert stored.read("ray/run/1/state.pt") == b"state"
+    # A store that does not answer is asked again.
+    assert deleted == [("ray/run/1", newer)] * 2
+    assert stored.list_files("ray") == []
+    assert not (here / ".dropped").exists()
 
 
 def test_a_path_of_another_bucket_is_outside(here):

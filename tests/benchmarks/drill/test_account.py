@@ -117,7 +117,8 @@ def test_a_model_is_told_by_its_networks_their_score_and_its_versions(client, tm
     client.create_registered_model("drill")
     for _ in range(2):
         client.create_model_version("drill", str(search.model))
-    assert describe_model(search, client) == "2 networks of folds [0, 1], iou 0.500000 out of fold, registered versions: 2"
+    told = "2 networks of folds [0, 1], iou 0.500000 out of fold, registered versions: 2"
+    assert describe_model(search, client) == told
 
 
 def test_points_of_a_run_too_many_are_none_of_another_trial(client):

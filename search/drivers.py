@@ -20,7 +20,7 @@ from typing import Final
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from segcore.bucket import Bucket, StoredFile
+from segcore.bucket import Bucket, StoredFile, patiently
 from segcore.errors import CheckpointError, StorageError
 
 STALE_SECONDS: Final = 180.0
@@ -143,7 +143,7 @@ def claimed(stored: Bucket, root: Path) -> Iterator[Driver]:
     """
     driver = Driver(stored, root)
     try:
-        driver.begin()
+        patiently(driver.begin)
         yield driver
     finally:
         driver.leave()

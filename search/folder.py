@@ -18,19 +18,18 @@ Of a storage in a bucket STORAGE is the mirror on this machine, see `storage`; `
 import os
 import shlex
 import shutil
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from search.fetched import read_fetched
-from search.mirror import fetch_file
+from search.mirror import fetch_file, note_dropped
 from search.place import DEFAULT_STORAGE, Place
 from search.settings import SearchSettings
 from search.storage import find_bucket, name_storage
 from segcore.bucket import Bucket, patiently
-from segcore.errors import CheckpointError, StorageError
+from segcore.errors import CheckpointError
 
 CONFIRM_FOLDER: Final = "confirm"
 STAGE_TITLES: Final = {"search": "search", "confirm": "confirmation", "retrain": "retraining"}
@@ -174,6 +173,8 @@ class StageFolder:
     def delete(self, stored: str | Path) -> None:
         """Delete a folder that Ray Tune made for this stage; one that is gone is no matter.
 
+        In a bucket it is deleted by who copies the search there, after the journal that no longer names it.
+
         Raises:
             CheckpointError: when it is not inside of the stage's `ray` folder.
         """
@@ -185,8 +186,7 @@ class StageFolder:
             )
         shutil.rmtree(found, ignore_errors=True)
         if self.bucket is not None:
-            with suppress(StorageError):
-                self.bucket.delete_folder(self._in_storage(found))
+            note_dropped(self._search, found.relative_to(self._search.resolve()).as_posix())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,37 +1,30 @@
 """Copies files between a search's folder on this machine and its folder in a bucket.
 
-A command brings the small files here first (`fetch_search`); a driver copies back what changes, behind the search's
-back (`copied`). Of two journals of which one continues the other the longer is the newer; two that went on apart are
-never mixed. One driver at a time: see `drivers`.
+A command brings the small files here first (`fetch_search`); a driver copies back what changes: see `copying`. Of two
+journals of which one continues the other the longer is the newer; two that went on apart are never mixed.
 """
 
-import os
+import json
 import shlex
-import threading
-import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from search.drivers import Driver, claimed
-from search.requests import FOLDER as REQUESTS
-from search.requests import fetch_requests
 from search.storage import find_bucket, name_storage
 from segcore.bucket import Bucket, patiently
-from segcore.errors import CheckpointError, StorageError, StreetError
+from segcore.errors import CheckpointError, StorageError
 from segcore.replacing import replacing
 
-_JOURNALS: Final = ("journal.jsonl", "confirm/journal.jsonl", "retrain/journal.jsonl")
+JOURNALS: Final = ("journal.jsonl", "confirm/journal.jsonl", "retrain/journal.jsonl")
 _FILES: Final = ("settings.json", "place.json", "folds.json", "best.json")
 _TRIALS: Final = ("trials", "confirm/trials", "retrain/trials")
+_DROPPED: Final = ".dropped"
 _FETCHES: Final = 16
 """At a time: each is short, and waits for the store."""
-_PERIOD_SECONDS: Final = 10.0
-"""Between two copies; a bucket to which one takes longer is asked less often."""
-_REST_FACTOR: Final = 5.0
 
 
 def fetch_search(bucket: Bucket, root: Path) -> None:
@@ -46,7 +39,7 @@ def fetch_search(bucket: Bucket, root: Path) -> None:
         StorageError: when the bucket cannot be read.
     """
     stored = bucket.inside(root.name)
-    found = {name: content for name in (*_JOURNALS, *_FILES) if (content := stored.read(name)) is not None}
+    found = {name: content for name in (*JOURNALS, *_FILES) if (content := stored.read(name)) is not None}
     if not is_ahead(root, found, stored):
         for name, content in found.items():
             # A driver of this machine that has begun since writes on into the journal that it has opened.
@@ -67,8 +60,8 @@ def is_ahead(root: Path, found: dict[str, bytes], stored: Bucket) -> bool:
         CheckpointError: when both went on apart.
     """
     ahead = behind = False
-    for name in _JOURNALS:
-        here, there = _read_lines(root / name), found.get(name, b"")
+    for name in JOURNALS:
+        here, there = read_lines(root / name), found.get(name, b"")
         ahead |= len(here) > len(there) or not there.startswith(here)
         behind |= len(there) > len(here) or not here.startswith(there)
     if ahead and behind:
@@ -127,154 +120,19 @@ def send_file(root: Path, file: Path) -> None:
         file: inside of it.
 
     Raises:
-        StorageError: when the bucket cannot be written.
+        StorageError: when the bucket cannot be written, with what to do.
     """
     if (bucket := find_bucket(root.parent)) is not None:
-        bucket.upload(file, file.relative_to(root.parent).as_posix())
-
-
-@contextmanager
-def copied(root: Path) -> Iterator["Copier | None"]:
-    """Copy a search's folder to its bucket while it changes, as its only driver; without a bucket do nothing.
-
-    Args:
-        root: the search's folder on this machine, of which the caller has the lock.
-
-    Yields:
-        What copies; None without a bucket.
-
-    Raises:
-        CheckpointError: when another machine drives the search, or took it further since it was fetched.
-        StorageError: at the end, when the bucket did not take what is here.
-    """
-    bucket = find_bucket(root.parent)
-    if bucket is None:
-        yield None
-        return
-    stored = bucket.inside(root.name)
-    with claimed(stored, root) as driver:
-        _require_newest(stored, root)
-        # What was asked of a driver before this one is found before anyone looks for what is asked of this.
-        fetch_requests(stored, root)
-        copier = Copier(stored, root, driver, fetch_trials(stored, root))
         try:
-            yield copier
-        except StreetError as error:
-            if told := copier.close():
-                raise StorageError(f"{error}\n{told}") from error
-            raise
-        finally:
-            told = copier.close()
-        if told:
-            raise StorageError(told)
+            patiently(partial(bucket.upload, file, file.relative_to(root.parent).as_posix()))
+        except StorageError as error:
+            raise StorageError(tell_lack(root, error)) from error
 
 
-class Copier:
-    """Copies what changed in a search's folder to its bucket, in a thread of its own.
-
-    A bucket that does not answer is tried again; until then everything is on this machine, where the search goes on.
-
-    Args:
-        stored: the search's folder in the bucket.
-        root: its folder on this machine.
-        driver: says whether another has taken over.
-        known: size in bytes of what trials left in the bucket already, by its path.
-    """
-
-    def __init__(self, stored: Bucket, root: Path, driver: Driver, known: Mapping[str, int]) -> None:
-        self.problem: str | None = None
-        self._stored = stored
-        self._root = root
-        self._driver = driver
-        self._sent: dict[str, tuple[int, int]] = {}
-        self._known = dict(known)
-        self._ended = threading.Event()
-        self._told: str | None = None
-        self._thread = threading.Thread(target=self._follow, name="bucket", daemon=True)
-        self._thread.start()
-
-    def close(self) -> str:
-        """Copy what is left and end; return why something could not be copied, with what to do, or nothing."""
-        if self._told is None:
-            self._ended.set()
-            self._thread.join()
-            self._told = self._copy_patiently()
-        return self._told
-
-    def copy(self) -> None:
-        """Copy every file that changed since it was last copied, those last that name others: JSON, then journals.
-
-        Raises:
-            StorageError: when the bucket cannot be written.
-        """
-        for file in sorted(list_files(self._root), key=_order):
-            path = file.relative_to(self._root).as_posix()
-            try:
-                stat = file.stat()
-                state = (stat.st_mtime_ns, stat.st_size)
-                # Of a search that is gone on with, what trials left is in the bucket already.
-                if self._sent.get(path) != state and self._known.pop(path, None) != stat.st_size:
-                    self._send(file, path)
-                self._sent[path] = state
-            except FileNotFoundError:
-                # It was replaced meanwhile, and is seen the next time.
-                continue
-
-    def _send(self, file: Path, path: str) -> None:
-        if file.name == "journal.jsonl":
-            self._stored.write(path, _read_lines(file))
-        else:
-            self._stored.upload(file, path)
-
-    def _follow(self) -> None:
-        pause = _PERIOD_SECONDS
-        while not self._ended.wait(pause):
-            begun = time.monotonic()
-            try:
-                self._copy_once()
-                self.problem = None
-            # The search goes on, and at its end it is tried once more.
-            except (StreetError, OSError) as error:
-                self.problem = str(error)
-            pause = max(_PERIOD_SECONDS, _REST_FACTOR * (time.monotonic() - begun))
-
-    def _copy_once(self) -> None:
-        self._driver.require_alone()
-        fetch_requests(self._stored, self._root)
-        self.copy()
-
-    def _copy_patiently(self) -> str:
-        try:
-            patiently(self._copy_once)
-        except CheckpointError as error:
-            return str(error)
-        except (StorageError, OSError) as error:
-            again = ["python", "-m", "search", "sync", self._root.name, "--storage", name_storage(self._root.parent)]
-            return f"{error} What it lacks is in {self._root}; '{shlex.join(again)}' copies it there."
-        return ""
-
-
-def list_files(root: Path) -> Iterator[Path]:
-    """Yield the files of a search that belong into its bucket: no locks, halves or requests, and nothing of Ray's."""
-    for folder, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if name not in ("ray", REQUESTS) and not name.endswith(".part")]
-        for name in names:
-            if not name.startswith(".") and not name.endswith(".tmp"):
-                yield Path(folder) / name
-
-
-def _order(file: Path) -> tuple[bool, bool, Path]:
-    return file.suffix == ".jsonl", file.suffix == ".json", file
-
-
-def _require_newest(stored: Bucket, root: Path) -> None:
-    journals = {name: content for name in _JOURNALS if (content := stored.read(name)) is not None}
-    if (
-        journals
-        and not is_ahead(root, journals, stored)
-        and any(len(content) > len(_read_lines(root / name)) for name, content in journals.items())
-    ):
-        raise CheckpointError(f"{stored.address} went on elsewhere meanwhile; give the command again.")
+def tell_lack(root: Path, error: Exception) -> str:
+    """Return why the bucket did not take what is here, with what to do."""
+    again = ["python", "-m", "search", "sync", root.name, "--storage", name_storage(root.parent)]
+    return f"{error} What it lacks is in {root}; '{shlex.join(again)}' copies it there."
 
 
 def _size_of(file: Path) -> int:
@@ -284,8 +142,12 @@ def _size_of(file: Path) -> int:
         return -1
 
 
-def _read_lines(file: Path) -> bytes:
-    """Return a journal's whole lines; the driver may be writing the next one."""
+def read_lines(file: Path) -> bytes:
+    """Return a journal's whole lines; the driver may be writing the next one.
+
+    Raises:
+        StorageError: when it cannot be read.
+    """
     content = _read(file)
     return content[: content.rfind(b"\n") + 1]
 
@@ -299,6 +161,33 @@ def _read(file: Path) -> bytes:
         raise StorageError(
             f"{file} cannot be read ({error.strerror or error}); let this user read it, or move it away."
         ) from error
+
+
+def note_dropped(root: Path, path: str) -> None:
+    """Note what the bucket need not have any more, as soon as it has the journals that no longer name it.
+
+    Args:
+        root: the search's folder on this machine.
+        path: a folder, from there on.
+    """
+    # What a full disk does not take is deleted when its stage is opened again.
+    with suppress(OSError), (root / _DROPPED).open("a", encoding="utf-8") as stream:
+        stream.write(f"{json.dumps(path)}\n")
+
+
+def read_dropped(root: Path) -> list[str]:
+    """Return what was noted to be dropped, in order.
+
+    Raises:
+        StorageError: when it cannot be read.
+    """
+    return [json.loads(line) for line in read_lines(root / _DROPPED).splitlines()]
+
+
+def forget_dropped(root: Path) -> None:
+    """Delete the notes of what is to be dropped."""
+    with suppress(OSError):
+        (root / _DROPPED).unlink()
 
 
 @contextmanager

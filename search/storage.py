@@ -2,7 +2,7 @@
 
 A search writes what is small (its journal first of all) into its folder on this machine, and everything works on that
 folder alone. A mirror holds a file that names its bucket, so whoever has the folder finds the bucket too. What goes to
-and fro between them is in `mirror`; Ray's workers write checkpoints to the bucket by themselves.
+and fro between them is in `mirror` and `copying`; Ray's workers write checkpoints to the bucket by themselves.
 """
 
 import hashlib

@@ -5,7 +5,7 @@ Plain functions over what was written; striking and waiting is done in `run`.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,13 +13,18 @@ from typing import Final
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from search.folder import SearchFolder
+from search.memory.best import read_best
 from search.memory.events import Asked, Ended, Epoch, Event
 from search.memory.history import History, TrialRecord
 from search.memory.outcome import Outcome
+from segcore.prediction.ensemble_files import read_ensemble_notes
 
 LOST: Final = (Outcome.FAILED,)
 SCRATCH: Final = "street-search-scratch-"
 """How the names of temporary folders begin, of either arm."""
+_FETCHED: Final = "checkpoint_tmp_"
+"""How those begin into which Ray itself fetches a checkpoint from a bucket."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +107,31 @@ def describe_winner(history: History) -> str:
     return f"learning_rate={best.params['learning_rate']:.6g} {history.metric}={best.best.score:.6f}"
 
 
-def count_points(client: MlflowClient, experiment: str, trials: Sequence[TrialRecord], metric: str) -> Points:
+def describe_confirmed(search: SearchFolder) -> str:
+    """Return what a confirmation came to, equal for equal ones."""
+    best = read_best(search.best)
+    told = best.confirmation
+    scores = [] if told is None else [f"{each.trial}: {_tell_scores(each.fold_scores)}" for each in told.contenders]
+    return f"trial {best.trial} for {best.values['epochs']} epochs ({'; '.join(scores)})"
+
+
+def describe_model(search: SearchFolder, client: MlflowClient) -> str:
+    """Return what a retraining came to, equal for equal ones: its networks, their score and its registered versions."""
+    document = read_ensemble_notes(search.model)
+    notes, versions = document["notes"], client.search_model_versions(f"name = '{search.name}'")
+    return (
+        f"{len(document['members'])} networks of folds {notes['left_out']}, {notes['metric']} "
+        f"{notes['out_of_fold'][notes['metric']]:.6f} out of fold, registered versions: {len(versions)}"
+    )
+
+
+def _tell_scores(scores: Mapping[int, float]) -> str:
+    return " ".join(f"{score:.6f}" for _, score in sorted(scores.items()))
+
+
+def count_points(
+    client: MlflowClient, experiment: str, trials: Sequence[TrialRecord], metric: str, stage: str = "search"
+) -> Points:
     """Compare the metric that decides in MLflow's runs with a journal's trials.
 
     Args:
@@ -110,11 +139,12 @@ def count_points(client: MlflowClient, experiment: str, trials: Sequence[TrialRe
         experiment: its name.
         trials: of the journal.
         metric: name of the metric.
+        stage: of the project's search; the stock combination has but one.
     """
     found = client.get_experiment_by_name(experiment)
     if found is None:
         return Points(runs=0, running=0, doubled=0, missing=sum(len(trial.epochs) for trial in trials))
-    runs = [run for run in client.search_runs([found.experiment_id]) if _is_trial(run)]
+    runs = [run for run in client.search_runs([found.experiment_id]) if _is_trial(run, stage)]
     points = [
         Counter((point.step, point.value) for point in client.get_metric_history(run.info.run_id, metric))
         for run in runs
@@ -140,11 +170,12 @@ def _name_point(step: int, value: float) -> str:
     return f"{step} {value:.9g}"
 
 
-def _is_trial(run: Run) -> bool:
+def _is_trial(run: Run, stage: str) -> bool:
     # The project's runs of trials have a parent; those of the stock combination have no such tag at all.
-    return "mlflow.parentRunId" in run.data.tags or "search.stage" not in run.data.tags
+    tags = run.data.tags
+    return "search.stage" not in tags or ("mlflow.parentRunId" in tags and tags["search.stage"] == stage)
 
 
 def list_left(temporary: Path) -> tuple[str, ...]:
     """Return temporary files and folders of trainings that nobody cleaned."""
-    return tuple(sorted(file.name for file in temporary.glob(f"*{SCRATCH}*")))
+    return tuple(sorted(file.name for name in (SCRATCH, _FETCHED) for file in temporary.glob(f"*{name}*")))

@@ -38,7 +38,7 @@ def own_disk(scene: Scene, disk: Disk) -> Iterator[None]:
     if not disk:
         yield
         return
-    folder, image = scene.journal.parents[1], scene.root / "disk.img"
+    folder, image = scene.search.root.parent, scene.root / "disk.img"
     folder.mkdir(parents=True)
     _require_tools("mount", *(("mkfs.ext4", "fsfreeze") if disk == "freezing" else ()))
     if disk == "freezing":
@@ -58,7 +58,7 @@ def own_disk(scene: Scene, disk: Disk) -> Iterator[None]:
 
 def fill_disk(scene: Scene) -> None:
     """Fill the disk of the storage, until the driver has ended; then make room."""
-    disk = scene.journal.parents[1]
+    disk = scene.search.root.parent
     ballast = disk / "ballast"
     with ballast.open("wb") as stream:
         try:
@@ -72,7 +72,7 @@ def fill_disk(scene: Scene) -> None:
 
 def lock_disk(scene: Scene) -> None:
     """Kill the driver, and let it go on once on a disk that takes nothing."""
-    disk = str(scene.journal.parents[1])
+    disk = str(scene.search.root.parent)
     scene.kill_driver()
     # Workers whose driver is gone write to it yet, and a disk that is written to cannot be locked.
     tries = 0
@@ -88,7 +88,7 @@ def lock_disk(scene: Scene) -> None:
 
 def slow_disk(scene: Scene) -> None:
     """Let the disk of the storage take nothing for seconds, again and again, until the driver has ended."""
-    disk = str(scene.journal.parents[1])
+    disk = str(scene.search.root.parent)
     assert scene.driver is not None
     while scene.driver.poll() is None:
         if subprocess.run(["fsfreeze", "--freeze", disk], check=False).returncode:

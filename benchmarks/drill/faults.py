@@ -20,6 +20,7 @@ from benchmarks.drill.disks import Disk, fill_disk, lock_disk, slow_disk
 from benchmarks.drill.nodes import UnfitError
 from benchmarks.drill.processes import freeze_busiest_thread
 from benchmarks.drill.scene import Scene
+from benchmarks.drill.store import Store
 from search.memory.history import History
 
 AWAY_SECONDS: Final = 20.0
@@ -185,6 +186,27 @@ def freeze_server(scene: Scene) -> None:
     scene.signal_server(signal.SIGCONT)
 
 
+def stop_store(scene: Scene) -> None:
+    """Let the bucket's store refuse every connection for a while."""
+    _require_store(scene).stop()
+    time.sleep(AWAY_SECONDS)
+    _require_store(scene).start()
+
+
+def stop_store_and_worker(scene: Scene) -> None:
+    """Let the bucket's store refuse every connection, and kill the worker that would go on from what it has."""
+    _require_store(scene).stop()
+    kill_worker(scene)
+    time.sleep(AWAY_SECONDS)
+    _require_store(scene).start()
+
+
+def _require_store(scene: Scene) -> Store:
+    if scene.store is None:
+        raise UnfitError("the storage is in no bucket (--bucket)")
+    return scene.store
+
+
 def start_server_late(scene: Scene) -> None:
     """Start the server that was not there when the search was launched."""
     scene.start_server()
@@ -192,10 +214,15 @@ def start_server_late(scene: Scene) -> None:
 
 def tear_checkpoint(scene: Scene) -> None:
     """Cut the newest checkpoint short, and kill the worker that would go on from it."""
-    files = sorted(scene.journal.parent.rglob(STATE_FILE), key=lambda file: file.stat().st_mtime)
-    if not files:
-        raise UnfitError("this search keeps no checkpoints")
-    os.truncate(files[-1], files[-1].stat().st_size // 2)
+    if (stored := scene.folder.find_stored(scene.folder.ray)) is not None:
+        _, torn = max((file.modified, file.path) for file in stored.list_files() if file.path.endswith(STATE_FILE))
+        content = stored.read(torn) or b""
+        stored.write(torn, content[: len(content) // 2])
+    else:
+        files = sorted(scene.journal.parent.rglob(STATE_FILE), key=lambda file: file.stat().st_mtime)
+        if not files:
+            raise UnfitError("this search keeps no checkpoints")
+        os.truncate(files[-1], files[-1].stat().st_size // 2)
     kill_worker(scene)
 
 
@@ -273,6 +300,8 @@ FAULTS: Final = (
     Fault(name="MLflow takes calls, never answers", strike=freeze_server),
     Fault(name="MLflow not there at the launch", strike=start_server_late, is_due=lambda history: True, served=False,
           said="does not answer"),
+    Fault(name="bucket away", strike=stop_store, stock=False),
+    Fault(name="bucket away, worker killed", strike=stop_store_and_worker, stock=False),
     Fault(name="no memory left for the worker", strike=starve_worker, same_winner=False, lost=1),
     Fault(name="trial hangs", strike=stop_worker, options=("--hang-after", "15s")),
     Fault(name="training frozen, its process lives", strike=freeze_training, options=("--hang-after", "15s")),

@@ -3,7 +3,7 @@
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,19 +16,24 @@ from benchmarks.drill.account import (
     count_points,
     count_repeated,
     count_unended,
+    describe_confirmed,
+    describe_model,
     describe_winner,
     list_left,
 )
 from benchmarks.drill.disks import own_disk
 from benchmarks.drill.driver import CLOCK, NODE
-from benchmarks.drill.faults import Fault, can_submit
+from benchmarks.drill.faults import UNDISTURBED, Fault, can_submit
 from benchmarks.drill.nodes import DrillError, UnfitError
 from benchmarks.drill.processes import list_session
 from benchmarks.drill.scene import METRIC, Scene, open_scene
+from search.memory.history import History
 from search.memory.journal import read_events
 from segcore.errors import CheckpointError
 
 ARMS: Final = ("ours", "stock")
+LATER: Final = {"confirm": ("--top", "2"), "retrain": ("--members", "2")}
+"""The stages after the search, with the options of their commands."""
 _RESUMES: Final = 3
 
 
@@ -39,12 +44,17 @@ class Size:
     Args:
         trials: configurations.
         epochs: of a trial.
+        folds: of the data.
         seconds: most that one driver may take.
     """
 
     trials: int = 4
     epochs: int = 4
+    folds: int = 2
     seconds: float = 400.0
+
+
+LATER_SIZE: Final = Size(trials=3, folds=3, seconds=900)
 
 
 def hold(fault: Fault, arm: str, size: Size, data: Path, root: Path) -> Account:
@@ -71,6 +81,30 @@ def hold(fault: Fault, arm: str, size: Size, data: Path, root: Path) -> Account:
         return take_account(scene, tuple(codes), time.monotonic() - started)
 
 
+def hold_later(fault: Fault, size: Size, data: Path, root: Path, *, in_bucket: bool) -> Iterator[tuple[str, Account]]:
+    """Run one search undisturbed, then its confirmation and its retraining through a fault each; yield both accounts.
+
+    Args:
+        fault: what is done to them.
+        size: of the search.
+        data: the data set.
+        root: empty folder of this drill; the caches of its parent are shared.
+        in_bucket: whether the storage lies in a bucket.
+
+    Raises:
+        UnfitError: when the fault cannot be struck here.
+        DrillError: when a stage does not come to where it is to be struck.
+    """
+    opened = open_scene(root, data, root.parent / "cache", served=True, takes_jobs=False, in_bucket=in_bucket)
+    with opened as scene:
+        if (code := _run(scene, UNDISTURBED, "ours", size)[-1]) != 0:
+            raise DrillError(f"the search itself ended with {code}; see {scene.outputs[-1]}")
+        for stage in LATER:
+            scene.stage, began, started = stage, len(scene.outputs), time.monotonic()
+            codes = _run(scene, fault, "ours", size)
+            yield stage, take_account(scene, tuple(codes), time.monotonic() - started, began)
+
+
 def _run(scene: Scene, fault: Fault, arm: str, size: Size) -> list[int | None]:
     struck, codes = False, list[int | None]()
     environment = {CLOCK: str(scene.clock)} if fault.clocked else {}
@@ -94,13 +128,23 @@ def _run(scene: Scene, fault: Fault, arm: str, size: Size) -> list[int | None]:
 
 
 def _command(scene: Scene, fault: Fault, arm: str, size: Size, *, again: bool) -> list[str]:
-    storage = str(scene.journal.parents[1])
-    where = ["--storage", storage, "--address", scene.address, "--tracking-uri", scene.tracking_uri]
-    sizes = ["--trials", str(size.trials), "--epochs", str(size.epochs), "--folds", "2", "--max-concurrent", "1"]
+    where = ["--storage", scene.storage, "--address", scene.address, "--tracking-uri", scene.tracking_uri]
+    sizes = [
+        "--trials",
+        str(size.trials),
+        "--epochs",
+        str(size.epochs),
+        "--folds",
+        str(size.folds),
+        "--max-concurrent",
+        "1",
+    ]
     data = ["--data", str(scene.data), "--cache", str(scene.cache)]
     if arm == "stock":
         return [sys.executable, "-m", "benchmarks.drill.stock", *where, *data, *sizes, "--space", fault.space]
     search = [sys.executable, "-m", "benchmarks.drill.driver" if fault.elsewhere or fault.clocked else "search"]
+    if scene.stage in LATER:
+        return [*search, scene.stage, "drill", *where, *LATER[scene.stage]]
     if again and (scene.journal.parent / "settings.json").exists():
         return [*search, "resume", "drill", *where]
     begin = [*search, "launch", "--name", "drill", *where, *data, *sizes, *fault.options]
@@ -108,18 +152,26 @@ def _command(scene: Scene, fault: Fault, arm: str, size: Size, *, again: bool) -
     return [*begin, "--space", space, "--grace-epochs", "1", "--reduction-factor", "2", "--confirm", "0"]
 
 
-def take_account(scene: Scene, codes: tuple[int | None, ...], seconds: float) -> Account:
-    """Count what a search has come to."""
+def take_account(scene: Scene, codes: tuple[int | None, ...], seconds: float, began: int = 0) -> Account:
+    """Count what a stage of a search has come to.
+
+    Args:
+        scene: where it ran.
+        codes: how its drivers ended.
+        seconds: from the first one's start to the last one's end.
+        began: how many drivers there were before the stage's first.
+    """
     events = list(read_events(scene.journal)) if scene.journal.exists() else []
     try:
         history = scene.history()
     except (CheckpointError, OSError):
         events, history = [], scene.history()
-    points = count_points(MlflowClient(scene.tracking_uri), "drill", history.in_order, METRIC)
+    client = MlflowClient(scene.tracking_uri)
+    points = count_points(client, "drill", history.in_order, METRIC, scene.stage)
     left = list_left(scene.temporary)
     if scene.driver is not None:
         left += tuple(f"process {pid}" for pid in list_session(scene.driver.pid))
-    printed = "".join(file.read_text(encoding="utf-8", errors="replace") for file in scene.outputs)
+    printed = "".join(file.read_text(encoding="utf-8", errors="replace") for file in scene.outputs[began:])
     return Account(
         exit_codes=codes,
         trials=len(history.trials),
@@ -130,11 +182,17 @@ def take_account(scene: Scene, codes: tuple[int | None, ...], seconds: float) ->
         running=points.running,
         doubled_points=points.doubled,
         missing_points=points.missing,
-        winner=describe_winner(history),
+        winner=_describe(scene, history, client),
         traceback="Traceback (most recent call last)" in printed,
         left=left,
         seconds=seconds,
     )
+
+
+def _describe(scene: Scene, history: History, client: MlflowClient) -> str:
+    if scene.stage == "search":
+        return describe_winner(history)
+    return describe_confirmed(scene.search) if scene.stage == "confirm" else describe_model(scene.search, client)
 
 
 def find_faults(account: Account, fault: Fault, undisturbed: str | None, printed: str = "") -> Sequence[str]:

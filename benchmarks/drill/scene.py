@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -28,9 +28,12 @@ from benchmarks.drill.nodes import (
     submit_command,
 )
 from benchmarks.drill.processes import children_of, kill_session, list_processes
+from benchmarks.drill.store import Store, open_store
 from benchmarks.serving import find_free_port, start_server, wait_for_server
+from search.folder import SearchFolder, StageFolder
 from search.memory.history import History
 from search.memory.journal import read_history
+from search.storage import locate_storage
 
 METRIC: Final = "iou"
 
@@ -43,7 +46,7 @@ class Scene:
         root: everything that the drill writes.
         data: the data set.
         cache: decoded images, kept from drill to drill.
-        journal: the search's memory.
+        search: the search's files on this machine.
         port: of the MLflow server.
         cluster: a head that holds no trial.
         nodes: its two workers.
@@ -52,12 +55,14 @@ class Scene:
         outputs: files of what each driver printed.
         submit: what makes a job of a command; nothing where the cluster takes none.
         again: what goes on with the search after its driver has ended.
+        store: of the bucket that the storage is in, or None.
+        stage: of the search, which is struck.
     """
 
     root: Path
     data: Path
     cache: Path
-    journal: Path
+    search: SearchFolder
     port: int
     cluster: Cluster
     nodes: list[Any]
@@ -66,6 +71,23 @@ class Scene:
     outputs: list[Path] = field(default_factory=list)
     submit: list[str] = field(default_factory=list)
     again: list[str] = field(default_factory=list)
+    store: Store | None = None
+    stage: str = "search"
+
+    @property
+    def folder(self) -> StageFolder:
+        """The stage's files."""
+        return self.search.stages[self.stage]
+
+    @property
+    def journal(self) -> Path:
+        """The stage's memory."""
+        return self.folder.journal
+
+    @property
+    def storage(self) -> str:
+        """What --storage is to give."""
+        return str(self.search.root.parent) if self.store is None else self.store.address
 
     @property
     def tracking_uri(self) -> str:
@@ -213,7 +235,9 @@ class Scene:
 
 
 @contextmanager
-def open_scene(root: Path, data: Path, cache: Path, *, served: bool, takes_jobs: bool) -> Iterator[Scene]:
+def open_scene(
+    root: Path, data: Path, cache: Path, *, served: bool, takes_jobs: bool, in_bucket: bool = False
+) -> Iterator[Scene]:
     """Start a cluster and a server, and stop all of it at the end.
 
     Args:
@@ -222,11 +246,15 @@ def open_scene(root: Path, data: Path, cache: Path, *, served: bool, takes_jobs:
         cache: folder of decoded images.
         served: whether the server runs from the start.
         takes_jobs: whether the cluster's head does.
+        in_bucket: whether the storage lies in a bucket.
     """
     (root / "tmp").mkdir(parents=True)
     # Ray's sockets have short names.
-    before, own = dict(os.environ), {"TMPDIR": str(root / "tmp"), "RAY_TMPDIR": "/tmp"}
+    before, own = dict(os.environ), {"TMPDIR": str(root / "tmp"), "RAY_TMPDIR": "/tmp", "XDG_STATE_HOME": str(root)}
     os.environ.update(own)
+    closing = ExitStack()
+    # Nodes know a store by what they were started with.
+    store = closing.enter_context(open_store()) if in_bucket else None
     jobs_port = find_free_port() if takes_jobs else None
     # Ray's sockets need short names.
     homes = Path(tempfile.mkdtemp(prefix="street-", dir="/tmp"))
@@ -235,11 +263,12 @@ def open_scene(root: Path, data: Path, cache: Path, *, served: bool, takes_jobs:
         root=root,
         data=data,
         cache=cache,
-        journal=root / "searches" / "drill" / "journal.jsonl",
+        search=SearchFolder(root=(locate_storage(store.address) if store else root / "searches") / "drill"),
         port=find_free_port(),
         cluster=cluster,
         nodes=nodes,
         submit=[] if jobs_port is None else submit_command(jobs_port),
+        store=store,
     )
     try:
         if served:
@@ -250,6 +279,7 @@ def open_scene(root: Path, data: Path, cache: Path, *, served: bool, takes_jobs:
             scene.kill_driver()
         scene.stop_server()
         stop_cluster(scene.cluster)
+        closing.close()
         shutil.rmtree(homes, ignore_errors=True)
         for name in own:
             os.environ.pop(name)

@@ -14,11 +14,12 @@ from search.commands.opening import open_told
 from search.commands.options import Name, Storage, TrackingNow, Values, WhereNow
 from search.commands.report import keep_report, send_report
 from search.commands.state import show_retraining
+from search.copying import copied
 from search.finding import find_folder, is_in_use, lock_idle_stage, require_idle
 from search.folder import SearchFolder
 from search.memory.best import Configuration, Winner, read_best
 from search.memory.journal import read_history
-from search.mirror import copied, send_file
+from search.mirror import send_file
 from search.opening import remember
 from search.place import DEFAULT_STORAGE
 from search.run.scratch import temporary_kept

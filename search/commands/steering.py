@@ -14,11 +14,11 @@ from search.commands.console import console
 from search.commands.options import Name, Storage
 from search.commands.reading import Look, look_at
 from search.commands.tables import summary_line
+from search.copying import copied
 from search.finding import find_folder, lock_idle_stage
 from search.folder import GOES_ON, SearchFolder
 from search.judge.wishes import Wish, fulfil
 from search.memory.journal import Journal
-from search.mirror import copied
 from search.place import DEFAULT_STORAGE
 from search.requests import Request, name_asker, send_request
 from search.storage import find_bucket

@@ -2,11 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from ray import tune
-
+from search.run.checkpoints import brought
 from search.run.trial import STATE_FILE
 from search.run.trial_job import TrialJob, open_cache, require_promised
 from segcore.config import TrainConfig
@@ -45,7 +43,7 @@ def _load(voter: Voter, cache: PixelCache, machine: Machine) -> Candidate:
     config, networks = TrainConfig.from_values(voter.values), []
     outputs = build_label_map(cache.classes, config.labels).outputs
     for place in voter.checkpoints:
-        with tune.Checkpoint(place).as_directory() as folder:
-            weights = read_member_weights(Path(folder) / STATE_FILE)[voter.snapshot]
+        with brought(place) as folder:
+            weights = read_member_weights(folder / STATE_FILE)[voter.snapshot]
         networks.append(build_member(weights, config, outputs, machine, place))
     return Candidate(config=config, networks=tuple(networks))

@@ -16,6 +16,7 @@ from ray import tune
 
 from search.memory.outcome import Outcome
 from search.memory.scores import SCORES_FILE
+from search.run.checkpoints import brought
 from search.run.scratch import clear_scratch, scratch_folder
 from search.run.system import SystemWatch
 from search.run.training_thread import run_in_training_thread
@@ -148,13 +149,13 @@ def _start(config: Assignment, cache: PixelCache, machine: Machine, metric: str)
 
 def _load(place: str, config: TrainConfig, machine: Machine, metric: str) -> TrainState | CheckpointError:
     """Return the training that a checkpoint holds, or what is wrong with a torn one."""
-    with tune.Checkpoint(place).as_directory() as folder:
+    with brought(place) as folder:
         try:
-            return load_checkpoint(Path(folder), config, machine, metric=metric)
+            return load_checkpoint(folder, config, machine, metric=metric)
         except CheckpointError as error:
             # A share that is not mounted or does not answer is this node's fault: another one may read it.
-            require_readable(Path(folder) / STATE_FILE)
-            return error
+            require_readable(folder / STATE_FILE)
+            return CheckpointError(str(error).replace(str(folder), place))
 
 
 def _measure(state: TrainState, cache: PixelCache, machine: Machine) -> dict[str, float]:

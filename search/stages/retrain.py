@@ -27,7 +27,7 @@ from search.run.trial import STATE_FILE
 from search.stages.confirm import find_confirmed
 from search.stages.ensemble import chosen_weights, plan_further, select_ensemble
 from search.stages.stage import OpenStage
-from search.stages.trained import fetch, group_trainings, read_scores, winner_trainings
+from search.stages.trained import ask_damaged_anew, fetch, group_trainings, is_usable, read_scores, winner_trainings
 from search.verdict.notes import describe_ensemble, out_of_fold_note
 from search.verdict.out_of_fold import MOST_NETWORKS, OutOfFold
 from search.verdict.rounds import retraining_seeds
@@ -88,7 +88,12 @@ def run_retraining(opened: OpenStage, wanted: Retraining) -> OutOfFold:
     """
     stage, winner, further = opened.stage, wanted.winner, wanted.further
     folder, cache, metric = opened.search.folder, opened.search.cache, stage.settings.metric
-    confirmed = find_confirmed(folder.confirm_stage, winner.trial, winner.values, metric)
+    ask_damaged_anew(stage.journal, stage.folder, len(cache.classes))
+    confirmed = {
+        place: trial
+        for place, trial in find_confirmed(folder.confirm_stage, winner.trial, winner.values, metric).items()
+        if is_usable(folder.confirm_stage, trial, len(cache.classes))
+    }
     seeds = retraining_seeds(winner.values, stage.settings)
     plan_folds(stage.journal, winner, stage.job.split.folds, confirmed, seeds)
     plan_further(stage.journal, further or ())

@@ -6,13 +6,14 @@ What is done in an open stage lives in `search`, `confirm` and `retrain`; how it
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
+from search.copying import Copier, copied
 from search.finding import lock_stage, require_idle
 from search.folder import SearchFolder, StageFolder
 from search.memory.events import Halted, Opened
 from search.memory.history import History
 from search.memory.journal import Journal, read_history
-from search.mirror import Copier, copied
 from search.opening import remember
 from search.requests import Inbox
 from search.run.capacity import Capacity
@@ -21,6 +22,7 @@ from search.settings import SearchSettings
 from search.stages.leftovers import clear_leftovers
 from search.tracking.follower import Tracker
 from search.verdict.rounds import count_planned
+from segcore.bucket import patiently
 from segcore.data.caching.cache import PixelCache
 from segcore.data.dividing.split import FoldSplit, read_folds
 from segcore.errors import CheckpointError, StorageError
@@ -87,7 +89,7 @@ def open_stage(
     with ExitStack() as closing:
         closing.enter_context(lock_stage(folder))
         # What one stage writes another reads, and the confirmation's checkpoints are taken over or deleted.
-        require_idle(*(other for other in files.stages.values() if other != folder))
+        patiently(partial(require_idle, *(other for other in files.stages.values() if other != folder)))
         copier = closing.enter_context(copied(files.root))
         journal = Journal(folder.journal, settings.metric)
         closing.callback(journal.close)

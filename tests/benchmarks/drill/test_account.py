@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from mlflow import MlflowClient
 
@@ -6,9 +8,13 @@ from benchmarks.drill.account import (
     count_points,
     count_repeated,
     count_unended,
+    describe_confirmed,
+    describe_model,
     describe_winner,
     list_left,
 )
+from search.folder import SearchFolder
+from search.memory.best import Confirmation, Finalist, Winner, write_best
 from search.memory.events import Asked, Ended, Epoch, Event
 from search.memory.history import History
 from search.memory.outcome import Outcome
@@ -74,6 +80,47 @@ def test_points_and_runs_of_mlflow_are_compared_with_the_journal(client):
     assert found == Points(runs=2, running=1, doubled=1, missing=1)
 
 
+def test_runs_of_another_stage_are_not_counted(client):
+    experiment = client.create_experiment("drill")
+    for stage in ("search", "confirm", "confirm"):
+        client.create_run(experiment, tags={"search.stage": stage, "mlflow.parentRunId": "above"})
+    assert [count_points(client, "drill", [], "iou", stage).runs for stage in ("search", "confirm", "retrain")] == [
+        1,
+        2,
+        0,
+    ]
+
+
+def test_a_confirmation_is_told_by_its_winner_and_the_scores_of_all(tmp_path):
+    finalists = [
+        Finalist(trial=trial, search_score=0.5, fold_scores=scores, score=0.5)
+        for trial, scores in ((1, {2: 0.25, 1: 0.5}), (0, {1: 0.125}))
+    ]
+    told = Confirmation(
+        told="", score=0.5, interval=None, folds=[1, 2], optimism=0.0, best_of=2, rivals=[], contenders=finalists
+    )
+    best = Winner(
+        search="drill", trial=1, fold=0, epoch=4, metrics={"iou": 0.5}, values=VALUES, trials=2, confirmation=told
+    )
+    search = SearchFolder(root=tmp_path)
+    write_best(best, search.best)
+    epochs = VALUES["epochs"]
+    assert describe_confirmed(search) == f"trial 1 for {epochs} epochs (1: 0.500000 0.250000; 0: 0.125000)"
+
+
+def test_a_model_is_told_by_its_networks_their_score_and_its_versions(client, tmp_path):
+    search = SearchFolder(root=tmp_path / "drill")
+    search.model.mkdir(parents=True)
+    notes = {"left_out": [0, 1], "metric": "iou", "out_of_fold": {"iou": 0.5}}
+    document = {"format": "street-ensemble-3", "members": [{}, {}], "notes": notes}
+    (search.model / "ensemble.json").write_text(json.dumps(document))
+    client.create_registered_model("drill")
+    for _ in range(2):
+        client.create_model_version("drill", str(search.model))
+    told = "2 networks of folds [0, 1], iou 0.500000 out of fold, registered versions: 2"
+    assert describe_model(search, client) == told
+
+
 def test_points_of_a_run_too_many_are_none_of_another_trial(client):
     experiment = client.create_experiment("drill")
     for _ in range(2):
@@ -91,5 +138,6 @@ def test_an_experiment_that_was_never_made_lacks_every_point(client):
 
 def test_what_trainings_left_is_listed(tmp_path):
     (tmp_path / "street-search-scratch-abc").mkdir()
+    (tmp_path / "checkpoint_tmp_abc").mkdir()
     (tmp_path / "other").mkdir()
-    assert list_left(tmp_path) == ("street-search-scratch-abc",)
+    assert list_left(tmp_path) == ("checkpoint_tmp_abc", "street-search-scratch-abc")

@@ -5,11 +5,12 @@ import pytest
 from benchmarks.drill import disks
 from benchmarks.drill.disks import own_disk
 from benchmarks.drill.nodes import UnfitError
+from search.folder import SearchFolder
 
 
 @pytest.fixture
 def scene(tmp_path):
-    return SimpleNamespace(root=tmp_path, journal=tmp_path / "searches" / "drill" / "journal.jsonl")
+    return SimpleNamespace(root=tmp_path, search=SearchFolder(root=tmp_path / "searches" / "drill"))
 
 
 def test_without_a_disk_of_its_own_nothing_is_mounted(scene, tmp_path):

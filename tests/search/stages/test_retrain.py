@@ -214,7 +214,7 @@ def test_fold_without_its_checkpoint_is_refused(script, finish_fold, classes):
     checkpoint.rmdir()
     with pytest.raises(
         CheckpointError,
-        match=r"of fold 1 is missing .*; restore it, or move .* away and train all",
+        match=r"of fold 1 is missing .*; restore it, or train that fold anew",
     ):
         measure_out_of_fold(stage_of(script), script.journal.history, classes, 0)
 

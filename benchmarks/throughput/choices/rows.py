@@ -82,7 +82,7 @@ def identify(device: str, changes: Values) -> tuple[str, ...]:
 
 
 def read_rows(file: Path) -> Iterator[Row]:
-    """Yield the rows of earlier starts; a last line that was cut off is left out."""
+    """Yield the rows of earlier starts; lines that were cut off are left out."""
     if not file.exists():
         return
     for line in file.read_text(encoding="utf-8").splitlines():
@@ -95,7 +95,8 @@ def read_rows(file: Path) -> Iterator[Row]:
 def add_row(file: Path, row: Mapping[str, Any]) -> None:
     """Write a row behind the others."""
     with file.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(row) + "\n")
+        # The last line may have been cut off, and would take this row along.
+        stream.write(f"\n{json.dumps(row)}\n")
 
 
 def _find_machine(task: Task) -> Machine:

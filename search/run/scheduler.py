@@ -20,20 +20,22 @@ class AshaScheduler(FIFOScheduler):  # type: ignore[misc]
     def __init__(self, asha: Asha | None) -> None:
         super().__init__()
         self.asha = asha
-        self._chosen: set[str] = set()
+        self._seen = 0
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """Return the first trial without a worker that was not returned before.
+        """Return the first trial without a worker among those that were not seen before.
 
         By default Ray Tune gives the worker of a trial that ends to the one that waits longest, and throws away the
         worker that is starting for it: one on a node that has just joined, where a start takes longer than a trial
         elsewhere, would never come to work.
         """
-        waiting = (trial for trial in tune_controller.get_trials() if trial.status == Trial.PENDING)
-        chosen = next((trial for trial in waiting if trial.trial_id not in self._chosen), None)
-        if chosen is not None:
-            self._chosen.add(chosen.trial_id)
-        return chosen
+        # Only those that came since: of a long search thousands have ended, and Ray Tune asks at each of its steps.
+        trials = tune_controller.get_trials()
+        while self._seen < len(trials):
+            self._seen += 1
+            if trials[self._seen - 1].status == Trial.PENDING:
+                return trials[self._seen - 1]
+        return None
 
     def on_trial_result(self, tune_controller: object, trial: Trial, result: dict[str, Any]) -> str:
         """Judge an epoch; a report without one is a trial's farewell and ends by itself.

@@ -79,6 +79,14 @@ def test_a_worker_that_is_starting_for_a_trial_is_left_to_it():
     assert scheduler.choose_trial_to_run(controller) is None
 
 
+def test_trials_of_a_long_search_that_were_seen_are_not_looked_at_again():
+    scheduler, trials = AshaScheduler(None), [Trial("no_trainable", stub=True)]
+    controller = SimpleNamespace(get_trials=lambda: trials)
+    assert scheduler.choose_trial_to_run(controller) is trials[0]
+    trials[0] = None
+    assert scheduler.choose_trial_to_run(controller) is None
+
+
 def test_without_asha_every_trial_finishes():
     scheduler = AshaScheduler(None)
     assert scheduler.on_trial_result(None, SimpleNamespace(), {"epoch": 1}) == TrialScheduler.CONTINUE

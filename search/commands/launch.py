@@ -128,7 +128,7 @@ def _launch(
         from search.commands import reaching, running
     from search.run import loop
     from search.stages.stage import ReadySearch
-    from search.tracking.check import require_tracking
+    from search.tracking.check import require_tracking, require_writable
     from segcore.data.dividing.given_folds import describe_division
     from segcore.data.gate import describe_findings, pass_gate
 
@@ -142,6 +142,7 @@ def _launch(
         loaded = load_space(settings.space)
     if not dry_run:
         require_tracking(place.tracking_uri)
+        require_writable(place.tracking_uri)
     reaching.tell_storage(place)
     given = first.read(place)
     # What cannot be divided is refused before anything starts; what images hold may change folds that are made.

@@ -63,8 +63,8 @@ def worker_seconds(trial: TrialRecord) -> float:
 
 
 def score_against_time(history: History) -> list[tuple[float, float]]:
-    """Return each new best score with the seconds that the search had run by then, pauses left out."""
-    records = [record for trial in history.in_order for record in list(trial.epochs.values())]
+    """Return each new best score of trials that may win, with the seconds run by then, pauses left out."""
+    records = [record for trial in history.eligible for record in list(trial.epochs.values())]
     course: list[tuple[float, float]] = []
     for record in sorted(records, key=lambda record: record.time):
         if record.score == record.score and (not course or record.score > course[-1][1]):

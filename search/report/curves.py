@@ -120,6 +120,8 @@ def _epoch_axis(rungs: Sequence[int], epochs: int) -> Axis:
 
 def _course_chart(matter: Matter) -> Markup:
     course = score_against_time(matter.history)
+    if not course:
+        return paragraph("Every trial with a score failed, and none of them can win.")
     seconds = max(matter.history.spent_seconds, course[-1][0])
     unit, label = (3600.0, "hours") if seconds >= 7200 else (60.0, "minutes")
     points = [(at / unit, score) for at, score in course]

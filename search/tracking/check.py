@@ -48,6 +48,23 @@ def require_tracking(uri: str) -> None:
         )
 
 
+def require_writable(uri: str) -> None:
+    """Refuse a database that another user made for himself: only after the search would be seen that it took nothing.
+
+    Args:
+        uri: MLflow's address, which is there.
+
+    Raises:
+        TrackingError: when this user may not write the file.
+    """
+    file = database_file(unmask_uri(uri))
+    if file is not None and not os.access(file, os.W_OK):
+        raise TrackingError(
+            f"{_named(uri)}: {file} belongs to another user, and you may not write it; let its owner permit that, or "
+            "name a file of your own, or a server, by --tracking-uri."
+        )
+
+
 def check_tracking(uri: str) -> str | None:
     """Say within seconds why an MLflow store cannot be used now; it may come back.
 

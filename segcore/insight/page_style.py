@@ -22,7 +22,8 @@ a { color: var(--accent); }
 .figures div span { display: block; color: var(--faint); }
 .figures div b { display: block; font-size: 1.7rem; line-height: 1.2; }
 .legend { display: flex; flex-wrap: wrap; gap: .15rem 1rem; margin: .5rem 0 1rem; }
-.scroll { overflow-x: auto; background: linear-gradient(to left, var(--paper) 40%, transparent) right / 2rem 100% no-repeat local,
+.scroll { overflow-x: auto;
+  background: linear-gradient(to left, var(--paper) 40%, transparent) right / 2rem 100% no-repeat local,
   linear-gradient(to left, #57606a40, #57606a00) right / .75rem 100% no-repeat scroll; }
 .scroll tr > :first-child { position: sticky; left: 0; background: var(--paper); }
 .tall { max-height: 36rem; overflow-y: auto; border-bottom: 1px solid var(--line); }

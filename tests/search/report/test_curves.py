@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -53,3 +54,10 @@ def test_before_the_first_score_there_is_no_chart(make_matter, make_record, make
 def test_a_trial_is_drawn_however_it_ended(make_trials, outcome):
     (trial,) = make_trials({"ious": [0.1], "outcome": str(outcome or "")}).in_order
     assert css_of(trial, None) in {css for css, _ in MEANINGS}
+
+
+def test_search_of_which_every_trial_with_a_score_failed_has_no_best_score_by_time(matter, make_trials, make_matter):
+    history = make_trials({"ious": [0.9], "outcome": "failed"})
+    page = curves(make_matter(replace(matter.record, history=history, best=None))).content
+    assert "none of them can win" in page
+    assert page.count("<svg") >= 2

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from search.tracking.check import check_tracking, require_tracking
+from search.tracking.check import check_tracking, require_tracking, require_writable
 from segcore.errors import StorageError, TrackingError
 
 BASIC = f"Basic {base64.b64encode(b'user:secret').decode()}"
@@ -178,6 +178,17 @@ def test_database_in_a_place_that_is_no_folder_is_refused(tmp_path):
 def test_database_gets_its_folder(tmp_path):
     require_tracking(f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}")
     assert (tmp_path / "new" / "mlflow.db").is_file()
+
+
+def test_database_that_this_user_may_not_write_is_refused(tmp_path, monkeypatch):
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    require_tracking(uri)
+    require_writable(uri)
+    require_writable("http://127.0.0.1:5000")
+    # As for whoever is not the administrator, who may write everything.
+    monkeypatch.setattr(os, "access", lambda file, mode: False)
+    with pytest.raises(TrackingError, match=r"mlflow\.db belongs to another user, and you may not write it"):
+        require_writable(uri)
 
 
 def spoil_text(file: Path) -> None:

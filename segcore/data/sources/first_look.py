@@ -63,8 +63,8 @@ def find_patterns(folder: Path) -> Patterns:
         f"{folder}: nothing in it looks like images and masks of the same names; say where they lie, and by {{name}} "
         "what their names share, as in --images 'photos/photo_{name}.jpg' --masks 'truth/{name}_label.png'. If each "
         f"class has masks of its own, such as a_car.png, put them together: {class_masks_command(folder)} --images "
-        "'images/{name}.jpg' --masks 'masks/{name}_{class}.png'."
-        + tell_other_labels(folder, [file for _, file in files])
+        "'images/{name}.jpg' --masks 'masks/{name}_{class}.png'; of objects, such as a_car_0.png, "
+        "'masks/{name}_{class}_*.png'." + tell_other_labels(folder, [file for _, file in files])
     )
 
 

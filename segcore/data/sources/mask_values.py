@@ -24,6 +24,8 @@ _FEWEST_MIXTURES: Final = 2
 """Numbers on either side of the middle of black and white; few classes have numbers of such a kind."""
 _FEWEST_TELLING: Final = 5
 """Masks of which the values that one alone has say something."""
+_MOST_TAGS: Final = 63
+"""CARLA has 29."""
 _MOST_STEPS: Final = 15
 """Between evenly spread numbers: any would be near those that are spread more densely."""
 
@@ -146,6 +148,11 @@ def find_doubts(values: MaskValues, masks: Sequence[Path]) -> list[str]:
             f"JPEG: {count_words(blurred, 'mask is', 'masks are')} JPEG, or compressed like it, which changes "
             "values at every border; make such masks again as PNG"
         )
+    if _is_red_alone(values):
+        doubts.append(
+            "red alone: a class's number may stand in the red channel, as CARLA's camera writes it: (7, 0, 0) is its "
+            "tag 7; name the colours so"
+        )
     largest = max(values.pixels.keys() - {LARGEST_VALUE}, default=0)
     if values.kind != "rgb" and largest > VOID:
         doubts.append(
@@ -221,6 +228,12 @@ def _describe_smooth(values: MaskValues) -> str:
         f"{len(values.pixels) - 2} numbers between on the rest. Save them again with 0 and 255 alone, as PNG; if these "
         "are numbers of classes, name them in a names.txt, as '7 road'."
     )
+
+
+def _is_red_alone(values: MaskValues) -> bool:
+    """Say whether all colours are small numbers in the red channel."""
+    alone = all(code >> 16 <= _MOST_TAGS and not code & 0xFFFF for code in values.pixels)
+    return values.kind == "rgb" and len(values.pixels) > 1 and alone
 
 
 def _is_soft(values: MaskValues) -> bool:

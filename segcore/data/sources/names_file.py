@@ -59,13 +59,22 @@ def is_of_ade(name: str) -> bool:
     return name.lower() in map(str.lower, ADE_FILES)
 
 
-def find_names_file(folder: Path) -> Path | None:
-    """Return the file of a folder that lists names of classes, or None.
+def find_names_file(folder: Path, masks: Sequence[Path] = ()) -> Path | None:
+    """Return the file that lists names of classes, in a folder or else among its masks, or None.
+
+    Args:
+        folder: the data-set folder.
+        masks: its masks.
 
     Raises:
         DataError: when there are several, which are not the same.
     """
     found = [*find_called(folder, LISTS_OF_NAMES), *sorted(folder.glob(f"*/{ROBOFLOW_FILE}"))]
+    if not found:
+        direct = {mask.parent for mask in masks}
+        among = direct | {above for parent in direct for above in parent.parents}
+        below = sorted(parent for parent in among if folder in parent.parents)
+        found = [file for parent in below for file in find_called(parent, LISTS_OF_NAMES)]
     readable = [file for file in found if file.is_file()]
     other = next((file for file in readable[1:] if _read_lines(file) != _read_lines(readable[0])), None)
     if other is not None:

@@ -1,7 +1,7 @@
 """The class table and mask encoding of a folder that is known by its files alone, from what lies in it.
 
     classes.json                                  as everywhere, see `classes`
-    names.txt, classes.txt, labels.txt, ...       class names, see `names_file`
+    names.txt, classes.txt, labels.txt, ...       class names, among the masks too, see `names_file`
     class_dict.csv, labelmap.txt, ...             of masks of colours, a palette or greys, see `colours_file`
     nothing                                       masks of numbers: a class for each number that occurs
 
@@ -56,7 +56,7 @@ def find_table(folder: Path, masks: Sequence[Path]) -> Table:
     if named is not None:
         return named
     if kind == "rgb":
-        names = find_names_file(folder)
+        names = find_names_file(folder, masks)
         told = f" ({names.name} names numbers, which they have none of)" if names is not None else ""
         raise DataError(
             f"{folder}: masks have colours, and no classes.json says what they mean{told}; '{init_command(folder)}' "
@@ -82,7 +82,7 @@ def _find_named(folder: Path, kind: Kind, palette: Sequence[Colour], masks: Sequ
     table = find_class_table(folder)
     if table is not None:
         return read_by(table, kind, palette, CLASSES_FILE, masks)
-    if kind != "rgb" and (file := find_names_file(folder)) is not None:
+    if kind != "rgb" and (file := find_names_file(folder, masks)) is not None:
         return leave_out_void(read_by(_table_of_names(file, palette), kind, palette, file.name, masks), masks)
     if (file := find_colours_file(folder)) is not None:
         named = read_colours(file)

@@ -173,7 +173,7 @@ def test_outlines_are_sent_to_the_import_and_not_to_be_saved_as_png(tmp_path, la
 def test_table_of_pairs_is_taken_for_no_mask(tmp_path):
     save_photo(tmp_path / "photos/a.jpg")
     (tmp_path / "pairs.csv").write_text("photos/a.jpg,truth/0.png")
-    with pytest.raises(DataError, match=r"masks 'masks/\{name\}_\{class\}\.png'\.$"):
+    with pytest.raises(DataError, match=r"a_car_0\.png, 'masks/\{name\}_\{class\}_\*\.png'\.$"):
         find(tmp_path)
 
 

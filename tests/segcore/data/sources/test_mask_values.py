@@ -55,6 +55,14 @@ def test_soft_borders_are_named(tmp_path):
     assert doubt.startswith("soft borders: 40 of 42 values have under 0.1% of the pixels each")
 
 
+@pytest.mark.parametrize(("colour", "told"), [((7, 0, 0), True), ((128, 0, 0), False), ((7, 1, 0), False)])
+def test_numbers_in_the_red_channel_are_named(tmp_path, colour, told):
+    masks = save(tmp_path, np.array([[[0, 0, 0], colour]], np.uint8))
+    doubts = find_doubts(count_values(masks, quiet), masks)
+    assert [doubt for doubt in doubts if "(7, 0, 0) is its tag 7" in doubt] == doubts
+    assert bool(doubts) is told
+
+
 def test_jpeg_masks_are_named(tmp_path):
     masks = save(tmp_path, np.full((16, 16), 7, np.uint8), suffix=".jpg")
     doubts = find_doubts(count_values(masks, quiet), masks)

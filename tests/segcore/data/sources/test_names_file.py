@@ -113,6 +113,22 @@ def test_two_lists_are_read_where_they_are_the_same_and_refused_where_nobody_can
         find_names_file(tmp_path)
 
 
+def test_list_among_the_masks_is_read_where_none_lies_in_their_folder_and_no_other_folders(tmp_path):
+    masks = [tmp_path / "masks" / side / "a.png" for side in ("train", "val")]
+    for mask in masks:
+        mask.parent.mkdir(parents=True)
+    (tmp_path / "boxes").mkdir()
+    (tmp_path / "boxes" / "classes.txt").write_text("car\nroad\n")
+    assert find_names_file(tmp_path, masks) is None
+    (tmp_path / "masks" / "names.txt").write_text("road\ncar\n")
+    assert find_names_file(tmp_path, masks) == tmp_path / "masks" / "names.txt"
+    (tmp_path / "masks" / "val" / "labels.txt").write_text("car\nroad\n")
+    with pytest.raises(DataError, match=r"has masks/names\.txt and masks/val/labels\.txt, which do not name the same"):
+        find_names_file(tmp_path, masks)
+    (tmp_path / "classes.txt").write_text("sky\nroad\n")
+    assert find_names_file(tmp_path, masks) == tmp_path / "classes.txt"
+
+
 def test_list_that_roboflow_writes_into_each_side_is_read_without_its_heading(tmp_path):
     for side in ("train", "valid"):
         (tmp_path / side).mkdir()

@@ -20,7 +20,6 @@ from benchmarks.drill.disks import Disk, fill_disk, lock_disk, slow_disk
 from benchmarks.drill.nodes import UnfitError
 from benchmarks.drill.processes import freeze_busiest_thread
 from benchmarks.drill.scene import Scene
-from benchmarks.drill.store import Store
 from search.memory.history import History
 
 AWAY_SECONDS: Final = 20.0
@@ -48,6 +47,7 @@ class Fault:
         disk: what the storage lies on.
         clocked: whether the driver's clock can be set.
         elsewhere: whether the driver runs on the machine of the first worker node, not on the head's.
+        in_bucket: whether the storage must lie in a bucket.
     """
 
     name: str
@@ -65,6 +65,13 @@ class Fault:
     disk: Disk = ""
     clocked: bool = False
     elsewhere: bool = False
+    in_bucket: bool = False
+
+    @property
+    def is_of_any_stage(self) -> bool:
+        """Whether it needs nothing of the search itself, and can be struck at the stages after it."""
+        needs = (self.own_data, self.submitted, self.disk, self.clocked, self.elsewhere, self.options)
+        return self.served and self.space == "draw" and not any(needs)
 
 
 def is_midway(history: History) -> bool:
@@ -188,23 +195,19 @@ def freeze_server(scene: Scene) -> None:
 
 def stop_store(scene: Scene) -> None:
     """Let the bucket's store refuse every connection for a while."""
-    _require_store(scene).stop()
+    assert scene.store is not None
+    scene.store.stop()
     time.sleep(AWAY_SECONDS)
-    _require_store(scene).start()
+    scene.store.start()
 
 
 def stop_store_and_worker(scene: Scene) -> None:
     """Let the bucket's store refuse every connection, and kill the worker that would go on from what it has."""
-    _require_store(scene).stop()
+    assert scene.store is not None
+    scene.store.stop()
     kill_worker(scene)
     time.sleep(AWAY_SECONDS)
-    _require_store(scene).start()
-
-
-def _require_store(scene: Scene) -> Store:
-    if scene.store is None:
-        raise UnfitError("the storage is in no bucket (--bucket)")
-    return scene.store
+    scene.store.start()
 
 
 def start_server_late(scene: Scene) -> None:
@@ -300,8 +303,8 @@ FAULTS: Final = (
     Fault(name="MLflow takes calls, never answers", strike=freeze_server),
     Fault(name="MLflow not there at the launch", strike=start_server_late, is_due=lambda history: True, served=False,
           said="does not answer"),
-    Fault(name="bucket away", strike=stop_store, stock=False),
-    Fault(name="bucket away, worker killed", strike=stop_store_and_worker, stock=False),
+    Fault(name="bucket away", strike=stop_store, stock=False, in_bucket=True),
+    Fault(name="bucket away, worker killed", strike=stop_store_and_worker, stock=False, in_bucket=True),
     Fault(name="no memory left for the worker", strike=starve_worker, same_winner=False, lost=1),
     Fault(name="trial hangs", strike=stop_worker, options=("--hang-after", "15s")),
     Fault(name="training frozen, its process lives", strike=freeze_training, options=("--hang-after", "15s")),

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from ray.air.execution._internal.actor_manager import RayActorManager
-from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError, RuntimeEnvSetupError
+from ray.exceptions import NodeDiedError, OutOfMemoryError, RayActorError, RayError, RayTaskError, RuntimeEnvSetupError
 from ray.util import placement_group_table
 
 _USED: Final = re.compile(r"was ([\d.]+) ?GB used / ([\d.]+) ?GB limit")
@@ -21,6 +21,8 @@ _WORKER: Final = re.compile(r"Actor\((\w+)\)[^\n]*?pid=(\d+), actual memory used
 """How it names a worker that it looked at, its process, and what that took."""
 _PROGRAM: Final = re.compile(r"^(\d+)\t([\d.]+)\t(ray::ImplicitFunc)?", re.MULTILINE)
 """How it names the processes that take most memory there, whoever's they are; one that loads samples as its worker."""
+_GONE: Final = re.compile(r"Node IP: ([\w.:]+), node ID: (\w{8})")
+"""How Ray names a node that a task was lost with."""
 _UNPREPARED: Final = re.compile(r"Its node \(ID: (\w*)\) could not prepare it")
 """How `take_start` says that a node could not prepare a worker, and names the node."""
 _BYSTANDER_SHARE: Final = 0.5
@@ -94,7 +96,10 @@ def _as_unprepared(exception: Exception, node: str) -> Exception:
 
 
 def describe_eviction(error: RayError) -> str:
-    """Return in a line why Ray ended a worker, and what to do."""
+    """Return in a line why a worker ended, and, where Ray has ended it, what to do."""
+    if isinstance(error, NodeDiedError):
+        gone = _GONE.search(str(error))
+        return f"its node{f' {gone[1]} ({gone[2]})' if gone else ''} is gone, or cannot be reached"
     if not isinstance(error, OutOfMemoryError):
         return str(error).strip().splitlines()[-1]
     used = _USED.search(str(error))

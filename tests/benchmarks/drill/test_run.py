@@ -98,6 +98,14 @@ def test_faults_have_names_of_their_own():
     assert len({fault.name for fault in FAULTS}) == len(FAULTS)
 
 
+def test_what_strikes_the_search_itself_is_not_struck_at_later_stages():
+    later = {fault.name for fault in FAULTS if fault.is_of_any_stage}
+    assert later >= {"worker killed in mid-epoch", "driver killed", "MLflow away", "bucket away", "checkpoint torn"}
+    assert later.isdisjoint(
+        {"disk full", "MLflow not there at the launch", "half of the trainings diverge", "cache torn"}
+    )
+
+
 @pytest.mark.slow
 def test_search_on_two_nodes_outlives_its_worker(tmp_path: Path, dataset_folder: Path):
     """The smallest of drills: a head, two nodes, an MLflow server; what it finds is what `make drill` prints."""

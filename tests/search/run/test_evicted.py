@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 import ray
 from ray.air.execution._internal.actor_manager import RayActorManager
-from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError, RuntimeEnvSetupError
+from ray.exceptions import NodeDiedError, OutOfMemoryError, RayActorError, RayError, RayTaskError, RuntimeEnvSetupError
 from ray.train._internal.storage import StorageContext
 
 from search.run.evicted import (
@@ -156,6 +156,15 @@ def test_what_ray_tune_knows_stays_what_it_is(task):
     with evicted_taken_for_dead():
         assert fail(task, died) == {7}
     assert task.told == [died]
+
+
+def test_a_node_that_is_gone_is_named_without_rays_advice():
+    told = (
+        "Task failed because the node it was running on is dead or unavailable. Node IP: 10.0.0.2, node ID: "
+        "d13ffde8430af3f2. This can happen if the node was preempted. To see node death information, use `ray list`."
+    )
+    assert describe_eviction(NodeDiedError(told)) == "its node 10.0.0.2 (d13ffde8) is gone, or cannot be reached"
+    assert describe_eviction(NodeDiedError("")) == "its node is gone, or cannot be reached"
 
 
 def test_another_error_of_rays_is_told_by_its_last_line():

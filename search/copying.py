@@ -70,7 +70,7 @@ class Copier:
         stored: the search's folder in the bucket.
         root: its folder on this machine.
         driver: says whether another has taken over.
-        known: size in bytes of what need not be copied as it is here, by its path.
+        known: size in bytes of what need not be copied where it has that size here now, by its path.
     """
 
     def __init__(self, stored: Bucket, root: Path, driver: Driver, known: Mapping[str, int]) -> None:
@@ -78,8 +78,9 @@ class Copier:
         self._stored = stored
         self._root = root
         self._driver = driver
-        self._sent: dict[str, tuple[int, int]] = {}
-        self._known = dict(known)
+        # As it is before the search goes on: a network has the size of the one that it replaces.
+        states = {path: _find_state(root / path) for path in known if (root / path).is_file()}
+        self._sent = {path: state for path, state in states.items() if state[1] == known[path]}
         self._deleted = 0
         # What a driver before this one noted is deleted when its stage is opened.
         forget_dropped(root)
@@ -106,11 +107,10 @@ class Copier:
         for file in sorted(list_files(self._root), key=_order):
             path = file.relative_to(self._root).as_posix()
             try:
-                stat = file.stat()
-                state = (stat.st_mtime_ns, stat.st_size)
-                if self._sent.get(path) != state and self._known.pop(path, None) != stat.st_size:
+                state = _find_state(file)
+                if self._sent.get(path) != state:
                     self._send(file, path)
-                self._sent[path] = state
+                    self._sent[path] = state
             except FileNotFoundError:
                 # It was replaced meanwhile, and is seen the next time.
                 continue
@@ -122,8 +122,7 @@ class Copier:
         if path.startswith(f"{_MODEL}/") and file.suffix != ".json":
             # Networks beside what was said of others would be a model that nobody has made.
             self._stored.delete(_WHOLE)
-            for noted in (self._sent, self._known):
-                noted.pop(_WHOLE, None)
+            self._sent.pop(_WHOLE, None)
         self._stored.upload(file, path)
 
     def _follow(self) -> None:
@@ -167,8 +166,13 @@ def list_files(root: Path) -> Iterator[Path]:
                 yield Path(folder) / name
 
 
-def _order(file: Path) -> tuple[bool, bool, Path]:
-    return file.suffix == ".jsonl", file.suffix == ".json", file
+def _find_state(file: Path) -> tuple[int, int]:
+    stat = file.stat()
+    return stat.st_mtime_ns, stat.st_size
+
+
+def _order(file: Path) -> tuple[bool, bool, bool, Path]:
+    return file.suffix == ".jsonl", file.as_posix().endswith(_WHOLE), file.suffix == ".json", file
 
 
 def _require_newest(stored: Bucket, root: Path) -> None:

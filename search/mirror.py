@@ -172,16 +172,21 @@ def note_dropped(root: Path, path: str) -> None:
     """
     # What a full disk does not take is deleted when its stage is opened again.
     with suppress(OSError), (root / _DROPPED).open("a", encoding="utf-8") as stream:
-        stream.write(f"{json.dumps(path)}\n")
+        # On a line of its own, also where such a disk tore the one before.
+        stream.write(f"\n{json.dumps(path)}\n")
 
 
 def read_dropped(root: Path) -> list[str]:
-    """Return what was noted to be dropped, in order.
+    """Return what was noted to be dropped, in order; a note that was torn is none.
 
     Raises:
         StorageError: when it cannot be read.
     """
-    return [json.loads(line) for line in read_lines(root / _DROPPED).splitlines()]
+    dropped = []
+    for line in read_lines(root / _DROPPED).splitlines():
+        with suppress(ValueError):
+            dropped.append(json.loads(line))
+    return dropped
 
 
 def forget_dropped(root: Path) -> None:

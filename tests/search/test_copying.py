@@ -151,6 +151,32 @@ def test_a_model_that_another_machine_has_made_since_is_not_replaced_by_the_one_
     assert stored.read("retrain/model/ensemble.json") == b"[newer]"
 
 
+def test_a_network_of_the_size_of_the_one_that_it_replaces_is_copied(here, stored):
+    model = {"retrain/model/member_0.safetensors": b"old", "retrain/model/ensemble.json": b"[old]"}
+    save(here, model)
+    with copied(here):
+        pass
+    # A store tells whole seconds.
+    os.utime(here / "retrain/model/ensemble.json", (1.0, 1.0))
+    newer = {"retrain/model/member_0.safetensors": b"new", "retrain/model/ensemble.json": b"[new]"}
+    with copied(here):
+        save(here, newer)
+    assert read(stored) == {**FILES, **newer}
+
+
+def test_a_driver_killed_as_it_copies_a_model_leaves_none_without_its_folds(here, stored, monkeypatch):
+    sent, upload = [], Bucket.upload
+
+    def note(self, file, path):
+        sent.append(path)
+        upload(self, file, path)
+
+    monkeypatch.setattr(Bucket, "upload", note)
+    with copied(here):
+        save(here, {"retrain/model/folds.json": b"{}", "retrain/model/member_0.safetensors": b"net"})
+    assert sent[-1] == "retrain/model/ensemble.json"
+
+
 def test_a_model_of_which_a_part_alone_was_copied_is_none(here, stored, monkeypatch):
     with copied(here):
         pass

@@ -7,6 +7,7 @@ Roboflow writes `_classes.csv` into each side of the split: 'Pixel Value, Class'
 more columns, 'Idx Ratio Train Val Stuff Name'; of '2 0.11 6046 612 1 building, edifice' the first name is taken.
 """
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -64,7 +65,7 @@ def find_names_file(folder: Path, masks: Sequence[Path] = ()) -> Path | None:
 
     Args:
         folder: the data-set folder.
-        masks: its masks.
+        masks: its masks; a list of them, as others keep it, names no classes.
 
     Raises:
         DataError: when there are several, which are not the same.
@@ -75,6 +76,7 @@ def find_names_file(folder: Path, masks: Sequence[Path] = ()) -> Path | None:
         among = direct | {above for parent in direct for above in parent.parents}
         below = sorted(parent for parent in among if folder in parent.parents)
         found = [file for parent in below for file in find_called(parent, LISTS_OF_NAMES)]
+    found = [file for file in found if not _lists_masks(file, masks)]
     readable = [file for file in found if file.is_file()]
     other = next((file for file in readable[1:] if _read_lines(file) != _read_lines(readable[0])), None)
     if other is not None:
@@ -83,6 +85,12 @@ def find_names_file(folder: Path, masks: Sequence[Path] = ()) -> Path | None:
             "same classes; move the one that is not meant away."
         )
     return found[0] if found else None
+
+
+def _lists_masks(file: Path, masks: Sequence[Path]) -> bool:
+    lines = _read_lines(file) if masks and file.is_file() else []
+    names = {name for mask in masks for name in (mask.name, mask.stem)}
+    return bool(lines) and all(Path(os.fsdecode(line)).name in names for line in lines)
 
 
 def read_names(file: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:

@@ -82,14 +82,24 @@ def _find_named(folder: Path, kind: Kind, palette: Sequence[Colour], masks: Sequ
     table = find_class_table(folder)
     if table is not None:
         return read_by(table, kind, palette, CLASSES_FILE, masks)
-    if kind != "rgb" and (file := find_names_file(folder, masks)) is not None:
-        return leave_out_void(read_by(_table_of_names(file, palette), kind, palette, file.name, masks), masks)
-    if (file := find_colours_file(folder)) is not None:
-        named = read_colours(file)
-        # Of numbers that stand for no colours it says nothing.
-        if kind == "rgb" or stand_for_colours(named, kind, palette, file.name, masks):
-            return leave_out_void(read_by(named, kind, palette, file.name, masks), masks)
-    return None
+    listed = find_names_file(folder, masks) if kind != "rgb" else None
+    # What lies in the folder itself goes before a list among the masks.
+    if listed is None or find_names_file(folder) is None:
+        coloured = _find_coloured(folder, kind, palette, masks)
+        if coloured is not None or listed is None:
+            return coloured
+    return leave_out_void(read_by(_table_of_names(listed, palette), kind, palette, listed.name, masks), masks)
+
+
+def _find_coloured(folder: Path, kind: Kind, palette: Sequence[Colour], masks: Sequence[Path]) -> Table | None:
+    file = find_colours_file(folder)
+    if file is None:
+        return None
+    named = read_colours(file)
+    # Of numbers that stand for no colours it says nothing.
+    if kind != "rgb" and not stand_for_colours(named, kind, palette, file.name, masks):
+        return None
+    return leave_out_void(read_by(named, kind, palette, file.name, masks), masks)
 
 
 def _table_of_names(file: Path, palette: Sequence[Colour]) -> ClassTable:

@@ -443,3 +443,19 @@ def test_what_the_table_of_ade20k_does_not_name_is_void(tmp_path):
     assert (
         "masks: numbers, as objectInfo150.txt gives them; 0, where it names nothing, and 255 are void" in dataset.notes
     )
+
+
+def test_file_of_colours_in_the_folder_goes_before_a_list_among_the_masks(tmp_path):
+    (tmp_path / "masks").mkdir()
+    mask = _put(tmp_path / "masks", [[100, 200, 200]])
+    (tmp_path / "class_dict.csv").write_text("name,r,g,b\nroad,100,100,100\ncar,200,200,200\n")
+    (mask.parent / "classes.txt").write_text("dog\ncat\n")
+    assert find_table(tmp_path, [mask]).classes.names == ("road", "car")
+
+
+@pytest.mark.parametrize("listed", ["a.png\nb.png\n", "a\nb\n"])
+def test_list_of_the_masks_themselves_names_no_classes(tmp_path, listed):
+    (tmp_path / "masks").mkdir()
+    masks = [_put(tmp_path / "masks", [[0, 1, 2]], name) for name in ("a.png", "b.png")]
+    (masks[0].parent / "labels.txt").write_text(listed)
+    assert len(find_table(tmp_path, masks).classes.names) == 3

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     file = told.out / "rows.jsonl"
     device = name_device(detect_machine(1))
     task, rows = _build_task(told), list(read_rows(file))
-    if any(row["data"] != task.cache.key for row in rows):
+    if any(row.get("data") != task.cache.key for row in rows):
         raise ConfigError(f"--out {told.out} holds rows of other data than {told.data}; give another folder.")
     known = {identify(row["device"], row["changes"]): row for row in rows}
     missing = find_missing(groups, device, known)

@@ -27,8 +27,9 @@ def test_a_second_start_trains_what_is_missing_on_its_device(tmp_path: Path):
     assert find_missing({"a": GROUP}, "card", known) == [{"seed": 0}, {"loss": "focal", "seed": 0}]
 
 
-def test_rows_of_other_data_are_no_rows_of_these(tmp_path: Path, dataset_folder: Path):
-    add_row(tmp_path / "rows.jsonl", {"changes": {}, "device": "cpu", "data": "other", "metrics": {}, "seconds": 1.0})
+@pytest.mark.parametrize("told", [{"data": "other"}, {}])
+def test_rows_of_other_data_are_no_rows_of_these(tmp_path: Path, dataset_folder: Path, told: dict[str, str]):
+    add_row(tmp_path / "rows.jsonl", {"changes": {}, "device": "cpu", "metrics": {}, "seconds": 1.0, **told})
     with pytest.raises(ConfigError, match="holds rows of other data"):
         main([str(dataset_folder), "--out", str(tmp_path), "--cache", str(tmp_path / "cache"), "--minutes", "0"])
 

@@ -3,8 +3,9 @@
 `python -m benchmarks.scale.reports --trials 40 --epochs 10 --concurrent 4`
 
 The training is left out: a trial reports at once, with as many numbers as twenty classes give and a checkpoint each
-time. Everything else is real: Ray, the journal, ASHA, MLflow. The rate counts from the first report to the last; beside
-it stands the driver's own processor time, which says more on a machine that others use. Ray Tune alone is measured
+time. Everything else is real: Ray, the journal, ASHA, MLflow. The rate counts from when every worker has
+reported, since processes that start take the processors from those that report, to the last report; beside it
+stands the driver's own processor time, which says more on a machine that others use. Ray Tune alone is measured
 twice: with the last checkpoint kept, as people set it, and with all of them, which is faster and fills the disk.
 """
 
@@ -76,8 +77,8 @@ class Rate:
     """What an arm took.
 
     Args:
-        reports: taken.
-        seconds: from the first of them to the last.
+        reports: taken since every worker had begun.
+        seconds: that they took.
         driver_seconds: processor time of the driver meanwhile and around it.
     """
 
@@ -90,20 +91,23 @@ class Clock(tune.Callback):  # type: ignore[misc]
     """Notes when reports come.
 
     Args:
-        file: where it writes how many there were, and the time from the first to the last.
+        file: where it writes how many came after the last worker's first one, and the time that they took.
     """
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._times: list[float] = []
+        self._before_all_reported: dict[int, int] = {}
 
     def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any]) -> None:
         """Note one."""
+        self._before_all_reported.setdefault(result["pid"], len(self._times))
         self._times.append(time.monotonic())
 
     def on_experiment_end(self, trials: list[Trial]) -> None:
         """Write down what was noted."""
-        self._file.write_text(json.dumps([len(self._times), self._times[-1] - self._times[0]]), encoding="utf-8")
+        counted = self._times[max(self._before_all_reported.values()) :]
+        self._file.write_text(json.dumps([len(counted) - 1, counted[-1] - counted[0]]), encoding="utf-8")
 
 
 def main() -> None:

@@ -175,11 +175,24 @@ def find_batch_size(try_batch: Callable[[int], None], smallest: int, largest: in
 
 
 def require_free_memory(machine: Machine) -> None:
-    """Raise `torch.OutOfMemoryError` when less than a tenth of a GPU is left; does nothing on a CPU."""
+    """Raise `torch.OutOfMemoryError` when less than a tenth of this process's part of a GPU is left; a CPU has none."""
     if machine.on_gpu:
         free_bytes, total_bytes = torch.cuda.mem_get_info(machine.device)
-        if free_bytes < _FREE_SHARE * total_bytes:
-            raise torch.OutOfMemoryError(f"{free_bytes / 2**30:.1f} GiB are left of {total_bytes / 2**30:.1f}")
+        allowed_bytes = int(torch.cuda.get_per_process_memory_fraction(machine.device) * total_bytes)
+        left_bytes = count_left_bytes(free_bytes, allowed_bytes, torch.cuda.memory_reserved(machine.device))
+        if left_bytes < _FREE_SHARE * allowed_bytes:
+            raise torch.OutOfMemoryError(f"{left_bytes / 2**30:.1f} GiB are left of {allowed_bytes / 2**30:.1f}")
+
+
+def count_left_bytes(free_bytes: int, allowed_bytes: int, taken_bytes: int) -> int:
+    """Return how much a process can still take of a GPU that it may share.
+
+    Args:
+        free_bytes: what nobody has.
+        allowed_bytes: what this process may have in all.
+        taken_bytes: what it has.
+    """
+    return min(free_bytes, allowed_bytes - taken_bytes)
 
 
 def release_memory(machine: Machine) -> None:

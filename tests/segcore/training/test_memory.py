@@ -12,6 +12,7 @@ from segcore.training import memory
 from segcore.training.losses import build_loss
 from segcore.training.memory import (
     can_divide,
+    count_left_bytes,
     find_batch_size,
     measure_batch_size,
     name_memory_errors,
@@ -146,6 +147,20 @@ def test_batch_divides_until_parts_are_as_small_as_the_network_takes(make_config
 
 def test_cpu_has_no_memory_to_measure():
     require_free_memory(MACHINE)
+
+
+@pytest.mark.parametrize(
+    ("free", "allowed", "taken", "left"),
+    [
+        # The whole GPU of 80, 30 of it taken; half of it, of which 38 are taken while a neighbour has nothing.
+        (50, 80, 30, 50),
+        (42, 40, 38, 2),
+        # A neighbour took more than its half.
+        (5, 40, 20, 5),
+    ],
+)
+def test_room_on_a_shared_gpu_ends_at_this_trial_s_part(free, allowed, taken, left):
+    assert count_left_bytes(free, allowed, taken) == left
 
 
 def test_batch_is_no_larger_than_the_samples(make_config, cache):

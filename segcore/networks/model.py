@@ -87,6 +87,8 @@ def build_model(config: TrainConfig, outputs: int) -> SegmentationModel:
     require_architecture(config)
     model = build_architecture(config, outputs)
     load_weights(model.network, config)
+    if config.weights == "none":
+        _start_bias(model.network.encoder)
     return model
 
 
@@ -107,6 +109,18 @@ def build_architecture(config: TrainConfig, outputs: int) -> SegmentationModel:
     mean, std = find_normalisation(config.backbone)
     model = SegmentationModel(network, mean, std, find_stride(network, config), smallest_side(config))
     return model.to(memory_format=torch.channels_last)
+
+
+def _start_bias(encoder: nn.Module) -> None:
+    """Give a first convolution whose bias starts at 0 the bias that torch starts one with.
+
+    Where an image is padded every channel would be 0 after it, and a layer normalisation that follows, as in ConvNeXt,
+    would divide by almost nothing: the first gradient of the bias came to 4e8.
+    """
+    first = next((module for module in encoder.modules() if isinstance(module, nn.Conv2d)), None)
+    if first is not None and first.bias is not None and not first.bias.any():
+        bound = first.weight[0].numel() ** -0.5
+        nn.init.uniform_(first.bias, -bound, bound)
 
 
 def _keep_inputs(network: nn.Module) -> None:

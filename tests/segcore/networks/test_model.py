@@ -91,6 +91,28 @@ def test_odd_image_is_padded_with_the_mean_at_the_bottom_and_right(model):
         torch.testing.assert_close(model(images_NHW3), expected, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("backbone", ["convnext_atto", "mambaout_femto", "mit_b0"])
+def test_first_gradient_of_padded_images_is_of_ordinary_size(make_config, backbone):
+    # With a first bias of 0 the norms are 4e8, 1e6 and 7e3; without padding none is above 10.
+    torch.manual_seed(0)
+    network = build_model(make_config(backbone=backbone, weights="none"), 5)
+    loss = F.cross_entropy(network(_random_images(2, 72, 96, 3)), torch.ones(2, 72, 96, dtype=torch.int64))
+    loss.backward()
+    squares = [weights.grad.square().sum() for weights in network.parameters() if weights.grad is not None]
+    assert torch.stack(squares).sum().sqrt() < 100
+
+
+@pytest.mark.parametrize(("backbone", "starts"), [("convnext_atto", True), ("resnet18", False)])
+def test_first_bias_alone_is_not_that_of_the_architecture(make_config, backbone, starts):
+    config = make_config(backbone=backbone, weights="none")
+    torch.manual_seed(0)
+    architecture = build_architecture(config, 5).state_dict()
+    torch.manual_seed(0)
+    network = build_model(config, 5).state_dict()
+    changed = [name for name, weights in network.items() if not torch.equal(weights, architecture[name])]
+    assert changed == (["network.encoder.model.stem_0.bias"] if starts else [])
+
+
 def test_decoder_has_the_configured_channels(make_config):
     def widths(config):
         return [block.conv2[0].out_channels for block in build_architecture(config, 2).network.decoder.blocks]

@@ -12,7 +12,7 @@ from search.insight.words import describe_seconds, describe_values
 from search.report.axes import Axis, span
 from search.report.draw import Plot
 from search.report.look import SCRIPT, STYLE
-from search.report.matter import Matter, card, cards, command_block, gather, key, score_of
+from search.report.matter import Matter, card, cards, command_block, gather, key
 from search.report.page import tell_now
 from segcore.insight.page import (
     Cell,
@@ -170,7 +170,7 @@ def _curves_chart(both: Sequence[Matter]) -> Markup:
             is_winner = trial.number == matter.winner
             plot.line(points, f"{css} course" if is_winner else css)
             if len(points) == 1:
-                plot.dot((trial.last_epoch, score_of(trial)), css, radius=2)
+                plot.dot((trial.last_epoch, trial.best_score), css, radius=2)
     return plot.render("Learning curves of both searches")
 
 

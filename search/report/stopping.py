@@ -9,7 +9,7 @@ from search.memory.history import TrialRecord
 from search.memory.outcome import FAILURES, Outcome
 from search.report.axes import Axis
 from search.report.draw import Plot
-from search.report.matter import Matter, card, cards, key, score_of
+from search.report.matter import Matter, card, cards, key
 from segcore.insight.page import Cell, Markup, Row, Section, data_table, element, join, paragraph
 
 _SHOWN: Final = 60
@@ -108,7 +108,7 @@ def _taken_up_table(matter: Matter) -> Markup:
                 stop.reason,
                 Cell(text=describe_seconds(waited), number=waited),
                 Cell(text=str(trial.last_epoch), number=trial.last_epoch),
-                Cell(text=f"{score_of(trial):.4f}", number=score_of(trial)),
+                Cell(text=f"{trial.best_score:.4f}", number=trial.best_score),
                 Cell(text=str(ranks.get(trial.number, "–")), number=ranks.get(trial.number, len(ranks) + 1)),
             ]
         )

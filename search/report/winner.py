@@ -9,7 +9,7 @@ from search.insight.words import describe_values
 from search.memory.best import Confirmation, Finalist
 from search.report.axes import Axis, span
 from search.report.draw import Plot
-from search.report.matter import Matter, card, cards, score_of
+from search.report.matter import Matter, card, cards
 from segcore.insight.page import Cell, Markup, Row, Section, data_table, element, join, paragraph
 
 _SHOWN: Final = 10
@@ -89,10 +89,10 @@ def _unconfirmed(matter: Matter) -> Markup:
     rows: list[Row] = [
         [
             f"{trial.number}: {describe_values(trial.values)}",
-            Cell(text=f"{score_of(trial):.4f}", number=score_of(trial)),
-            Cell(text=f"{score_of(trial) - score_of(shown[0]):+.4f}", number=score_of(trial)),
+            Cell(text=f"{trial.best_score:.4f}", number=trial.best_score),
+            Cell(text=f"{trial.best_score - shown[0].best_score:+.4f}", number=trial.best_score),
             Cell(text=str(trial.last_epoch), number=trial.last_epoch),
-            str(trial.outcome or ("running" if trial.running else "waiting")),
+            trial.state,
         ]
         for trial in shown
     ]

@@ -9,7 +9,7 @@ from search.memory.history import TrialRecord
 from search.report.axes import Axis, span
 from search.report.draw import Plot
 from search.report.matter import Matter, card, cards
-from segcore.insight.page import Cell, Markup, Row, Section, data_table, element, join, paragraph
+from segcore.insight.page import Cell, Markup, Row, Section, data_table, element, join, number_cell, paragraph
 
 _SPREAD: Final = 0.6180339887
 """The golden ratio's part after the point: multiples of it lie evenly between whole numbers."""
@@ -101,15 +101,14 @@ def _values_table(matter: Matter, choices: Sequence[str]) -> Markup:
     rows: list[Row] = []
     for choice in choices:
         for each in compare_values(matter.history, choice, matter.record.settings.epochs)[:_MOST_VALUES]:
-            best = each.best if each.best is not None else float("nan")
             rows.append(
                 [
                     choice,
                     each.value,
-                    Cell(text=str(each.trials), number=each.trials),
-                    Cell(text=f"{each.standing:.0%}", number=each.standing),
+                    number_cell(each.trials),
+                    number_cell(each.standing, ".0%"),
                     Cell(text=f"{each.leads:.0%}" if each.leads else "–", number=each.leads),
-                    Cell(text=f"{best:.4f}" if each.best is not None else "–", number=best),
+                    number_cell(each.best, ".4f"),
                 ]
             )
     header = ["hyperparameter", "value", "trials", "rank above", "first in resamples", f"best {matter.metric}"]

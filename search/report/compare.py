@@ -23,6 +23,7 @@ from segcore.insight.page import (
     data_table,
     element,
     join,
+    number_cell,
     paragraph,
     require_writable,
     write_page,
@@ -183,8 +184,8 @@ def _costs(both: Sequence[Matter]) -> Section:
                 [
                     matter.record.settings.name,
                     each.stage,
-                    Cell(text=str(each.trainings), number=each.trainings),
-                    Cell(text=f"{each.epochs:,}", number=each.epochs),
+                    number_cell(each.trainings),
+                    number_cell(each.epochs, ","),
                     Cell(text=f"{each.device_hours:.2f} {unit}", number=each.device_hours),
                     Cell(text=describe_seconds(each.seconds), number=each.seconds),
                 ]

@@ -15,7 +15,7 @@ from search.report.axes import Axis, span
 from search.report.draw import Plot
 from search.report.matter import Matter, card, cards
 from segcore.insight.charts import bar
-from segcore.insight.page import Cell, Markup, Row, Section, data_table, element, join, paragraph
+from segcore.insight.page import Cell, Markup, Row, Section, data_table, element, join, number_cell, paragraph
 
 _GAP_SECONDS: Final = 5.0
 """Less between two epochs is their checkpoint; more may have been a wait, and another worker."""
@@ -159,9 +159,9 @@ def _stages_table(matter: Matter) -> Markup:
     rows: list[Row] = [
         [
             each.stage,
-            Cell(text=str(each.trainings), number=each.trainings),
-            Cell(text=f"{each.epochs:,}", number=each.epochs),
-            Cell(text=f"{each.device_hours:.2f}", number=each.device_hours),
+            number_cell(each.trainings),
+            number_cell(each.epochs, ","),
+            number_cell(each.device_hours, ".2f"),
             Cell(text=describe_seconds(each.seconds), number=each.seconds),
             Cell(text=bar(each.device_hours / total, 80)),
         ]
@@ -176,8 +176,8 @@ def _ends_table(matter: Matter) -> Markup:
     rows: list[Row] = [
         [
             each.end,
-            Cell(text=str(each.trials), number=each.trials),
-            Cell(text=f"{each.epochs:,}", number=each.epochs),
+            number_cell(each.trials),
+            number_cell(each.epochs, ","),
             Cell(text=f"{each.seconds / total:.0%}", number=each.seconds),
             Cell(text=bar(each.seconds / total, 80)),
         ]

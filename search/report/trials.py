@@ -11,7 +11,7 @@ from search.memory.history import TrialRecord
 from search.memory.outcome import FAILURES, tell_end
 from search.report.matter import Matter
 from segcore.counting import count_words
-from segcore.insight.page import Cell, Markup, Row, Section, data_table, element, join
+from segcore.insight.page import Cell, Markup, Row, Section, data_table, element, join, number_cell
 
 _TOLD_LETTERS: Final = 200
 _MOST_REASONS: Final = 10
@@ -63,12 +63,12 @@ def _name(numbers: Sequence[int]) -> str:
 def _row(matter: Matter, trial: TrialRecord, rank: int | None, choices: list[str]) -> Row:
     best, seconds = trial.best, worker_seconds(trial)
     return [
-        Cell(text="–" if rank is None else str(rank), number=float("nan") if rank is None else rank),
+        number_cell(rank),
         Cell(text=str(trial.number), number=trial.number, marked=trial.number == matter.winner),
         trial.state,
-        Cell(text=str(trial.last_epoch), number=trial.last_epoch),
-        Cell(text=f"{best.score:.4f}" if best else "–", number=trial.best_score),
-        Cell(text=str(best.epoch) if best else "–", number=best.epoch if best else float("nan")),
+        number_cell(trial.last_epoch),
+        number_cell(trial.best_score, ".4f"),
+        number_cell(best.epoch if best else None),
         Cell(text=describe_seconds(seconds), number=seconds),
         *(_choice_cell(trial.params.get(choice)) for choice in choices),
     ]

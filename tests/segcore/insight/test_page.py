@@ -21,6 +21,7 @@ from segcore.insight.page import (
     escape,
     headline,
     join,
+    number_cell,
     paragraph,
     write_page,
 )
@@ -85,6 +86,13 @@ def test_numbers_stand_right_and_are_sorted_by_value():
     # An unknown number sorts as nothing, not as text.
     assert '<td class="number" data-sort="">–</td>' in table
     assert '<th scope="col" class="number">share</th>' in table
+
+
+def test_a_number_is_shown_as_it_is_sorted_and_a_dash_stands_for_none():
+    shown = [number_cell(0.25, ".4f"), number_cell(7), number_cell(None), number_cell(np.nan, ".4f")]
+    assert [cell.text for cell in shown] == ["0.2500", "7", "–", "–"]
+    assert [cell.number for cell in shown[:2]] == [0.25, 7]
+    assert all(np.isnan(cell.number) for cell in shown[2:])
 
 
 def test_only_sortable_tables_have_buttons():

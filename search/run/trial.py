@@ -45,8 +45,7 @@ from segcore.scoring.score_text import encode_scores
 from segcore.training import saving
 from segcore.training.checkpoint import require_readable
 from segcore.training.compiling import keep_compiled
-from segcore.training.freed import wait_for_memory
-from segcore.training.memory import name_memory_errors
+from segcore.training.memory import name_memory_errors, wait_for_memory
 from segcore.training.saving import StateWriter, load_checkpoint
 from segcore.training.schedule import has_stalled
 from segcore.training.state import TrainState, new_state

@@ -45,7 +45,7 @@ def require_search(settings: SearchSettings, cache: PixelCache, split: FoldSplit
     split.split(cache.names, settings.fold, cache.extra_names)
     require_scores(settings, cache, split, [settings.fold])
     feasibility = Feasibility(cache.sizes, cache.classes, cache.usual_side)
-    require_trainable = require_trial(settings, cache, feasibility)
+    require_trainable = build_requirement(settings, cache, feasibility)
     drawable = require_usable_space(load_space(settings.space), settings, space_facts(cache), require_trainable)
     return feasibility, drawable
 
@@ -61,7 +61,7 @@ def require_scores(settings: SearchSettings, cache: PixelCache, split: FoldSplit
         require_counted(settings.metric, count_class_pixels(cache, valid_indices), cache.classes, fold)
 
 
-def require_trial(settings: SearchSettings, cache: PixelCache, feasibility: Feasibility) -> Requirement:
+def build_requirement(settings: SearchSettings, cache: PixelCache, feasibility: Feasibility) -> Requirement:
     """Return what refuses a configuration that this data cannot train, or that would never report the objective."""
 
     def require(config: TrainConfig) -> None:

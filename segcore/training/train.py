@@ -1,7 +1,7 @@
 """`train_epochs`: the training from epoch to epoch, a generator of results; the caller saves, reports or stops.
 
-The steps of an epoch live in `epoch`, the rate's course in `schedule`, batches in `loader`, what scores each
-in `validation`.
+The steps of an epoch live in `epoch`, the rate's course in `schedule`, batches in `loader`, what scores an epoch in
+`validation`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -145,8 +145,8 @@ def _choose_roll_back(
 ) -> Callable[[], None] | None:
     """Return what takes a training back to the end of the epoch before, should the next one not fit the device.
 
-    Without a file that takes a copy of the weights, which costs time; so none is made (None) once an epoch has fitted,
-    since the next one then fits too unless something else fills the device.
+    It reads the file of that epoch. Without one it needs a copy of the weights, which takes time to make: none is made
+    (None) once an epoch has fitted, since the next one then fits too unless something else fills the device.
     """
     if saved is not None:
         return partial(restore_saved, state, saved, machine)

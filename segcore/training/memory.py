@@ -23,8 +23,8 @@ from segcore.training.epoch import EpochSteps, set_training, take_step
 from segcore.training.losses import Loss
 from segcore.training.state import TrainState
 
-LARGEST_AUTO_BATCH: Final = 64
-CPU_AUTO_BATCH: Final = 8
+_LARGEST_AUTO_BATCH: Final = 64
+_CPU_AUTO_BATCH: Final = 8
 """A CPU's memory is shared with everything else, and the system ends a process that took too much without a word."""
 
 _FREE_SHARE: Final = 0.1
@@ -118,7 +118,7 @@ def resolve_batch_size(state: TrainState, samples: TrainingSamples, loss: Loss, 
         )
     require_batch_fits(samples.shortest_long_side, state.config)
     if size == "auto":
-        size = measure_batch_size(state, samples, loss, machine) if machine.on_gpu else CPU_AUTO_BATCH
+        size = measure_batch_size(state, samples, loss, machine) if machine.on_gpu else _CPU_AUTO_BATCH
     return min(size, len(samples))
 
 
@@ -156,7 +156,7 @@ def measure_batch_size(state: TrainState, samples: TrainingSamples, loss: Loss, 
             if size > smallest:
                 require_free_memory(machine)
 
-    size = find_batch_size(try_batch, smallest, min(LARGEST_AUTO_BATCH, len(samples)))
+    size = find_batch_size(try_batch, smallest, min(_LARGEST_AUTO_BATCH, len(samples)))
     release_memory(machine)
     return size
 

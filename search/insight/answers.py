@@ -1,7 +1,7 @@
 """The six questions that everyone asks of a search, each answered in a sentence, and how sure that is.
 
 The same words stand in the report, on the search's page in MLflow and in `status`. They follow from what a search has
-left in its folder (see `record`), also while it runs; what fails is told in `failing`.
+left in its folder (see `record`), also while it runs; what fails is told in `weakness_answer`.
 """
 
 from collections.abc import Sequence

@@ -174,9 +174,8 @@ def _describe_columns() -> Sequence[str]:
 
 def _describe(trial: TrialRecord, rank: int | None, choices: Sequence[str]) -> list[Any]:
     best = trial.best
-    state = str(trial.outcome or ("running" if trial.running else "waiting"))
     score, epoch = (best.score, best.epoch) if best is not None else (np.nan, np.nan)
-    told = [state, trial.last_epoch, score, epoch, worker_seconds(trial), rank if rank is not None else np.nan]
+    told = [trial.state, trial.last_epoch, score, epoch, worker_seconds(trial), rank if rank is not None else np.nan]
     return [trial.number, *told, trial.message, *(trial.params.get(choice) for choice in choices)]
 
 

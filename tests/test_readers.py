@@ -33,7 +33,6 @@ from search.judge.progress import build_asha, is_over
 from search.memory.best import describe_winner, read_best
 from search.memory.history import History
 from search.memory.journal import replay
-from search.memory.scores import SCORES_FILE
 from search.memory.trials import TrialRecord
 from search.place import build_place, read_place
 from search.settings import SearchSettings, build_settings, read_settings, settings_values
@@ -62,6 +61,7 @@ from segcore.prediction.ensemble_files import load_ensemble, save_ensemble
 from segcore.prediction.votes import Ballot, Votes, write_votes
 from segcore.scoring.mask_files import read_mask_notes
 from segcore.scoring.metrics import summarise_scores
+from segcore.scoring.score_text import SCORES_FILE
 from segcore.scoring.submission import read_submission
 from segcore.training.checkpoint import load_state, read_member_weights, save_state
 from segcore.training.saving import SCORE_FILE, _read_score

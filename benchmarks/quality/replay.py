@@ -24,13 +24,12 @@ from typing import Any, Final
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
 
+from benchmarks.quality.placing import PlacedSpace
 from benchmarks.quality.recorded import RecordedSearch
 from benchmarks.quality.tasks import Curve, Floats, Params
 from search.memory.history import TrialRecord
 from search.memory.outcome import Outcome
-from search.propose.encoding import Encoding, widen
 from search.settings import SearchSettings
 from search.space.draw import Draw, draw, draw_config
 from search.space.load import load_space
@@ -38,7 +37,6 @@ from segcore.errors import ConfigError
 from spaces import Space
 
 _ALIKE: Final = ("space", "epochs", "folds", "fold", "fixed", "metric")
-_PROBES: Final = 200
 _FIXED_DRAWS: Final = 30
 """What the space drew for a fixed parameter is not recorded; so many draws look for one that fits."""
 _COARSE: Final = 200
@@ -61,11 +59,10 @@ class Replay:
         settings = _require_alike(searches)
         self.name = "recorded/" + "+".join(dict.fromkeys(search.settings.name for search in searches))
         self.epochs = settings.epochs
-        self._space = load_space(settings.space)
-        self._facts = _infer_facts(searches)
-        trials, draws = self._redraw(searches)
-        self._encoding = Encoding(self._get_to_know_space(draws, settings.fixed))
-        self._points_RC = np.stack([self._place(each.params) for each in draws])
+        space, facts = load_space(settings.space), _infer_facts(searches)
+        trials, draws = _redraw_all(searches, space, facts)
+        self._placed = PlacedSpace(space, facts, settings.fixed, draws)
+        self._points_RC = np.stack([self._placed.place(each.params) for each in draws])
         self._curves = _build_curves(trials)
         whole = [curve for curve in self._curves if np.isfinite(curve.final)]
         finals = np.array([curve.final for curve in whole])
@@ -76,13 +73,11 @@ class Replay:
 
     def space(self, trial: optuna.Trial) -> None:
         """Draw a configuration from the search's own space."""
-        for name, value in self._facts.items():
-            trial.study.set_user_attr(name, value)
-        self._space(trial)
+        self._placed.draw(trial)
 
     def train(self, params: Params, seed: int) -> Curve:
         """Return the recorded curve nearest to a configuration; of several that are equally near the seed takes one."""
-        distances = ((self._points_RC - self._place(params)) ** 2).sum(axis=1)
+        distances = ((self._points_RC - self._placed.place(params)) ** 2).sum(axis=1)
         near = np.flatnonzero(distances <= distances.min() + 1e-12)
         return self._curves[int(near[seed % len(near)])]
 
@@ -103,35 +98,20 @@ class Replay:
             f"best {self.best:.4f}, median {self.middle:.4f}{coarse}"
         )
 
-    def _redraw(self, searches: Sequence[RecordedSearch]) -> tuple[list[TrialRecord], list[Draw]]:
-        """Return the trials that teach something and that the space draws, and its draws of them."""
-        pairs = [
-            (trial, found)
-            for search in searches
-            for trial in search.history.in_order
-            if (trial.epochs or trial.outcome in (*_UNTRAINABLE, Outcome.DIVERGED))
-            and (found := _redraw(self._space, self._facts, search.settings, trial)) is not None
-        ]
-        settings = searches[0].settings
-        _require_enough([trial for trial, _ in pairs], settings)
-        return [trial for trial, _ in pairs], [found for _, found in pairs]
 
-    def _get_to_know_space(self, draws: list[Draw], fixed: dict[str, Any]) -> dict[str, BaseDistribution]:
-        def fill(trial: optuna.Trial) -> Params:
-            self._space(trial)
-            return {}
-
-        probes = [draw(fill, self._facts, seed=seed) for seed in range(_PROBES)]
-        ranges: dict[str, BaseDistribution] = {}
-        for each in [*draws, *probes]:
-            for name, drawn in each.distributions.items():
-                ranges[name] = widen(ranges.get(name, drawn), drawn)
-        return {name: distribution for name, distribution in ranges.items() if name not in fixed}
-
-    def _place(self, params: Params) -> Floats:
-        features = self._encoding.features(self._encoding.encode(params)[None])
-        placed: Floats = np.concatenate([np.zeros((1, 0)), *features], axis=1)[0]
-        return placed
+def _redraw_all(
+    searches: Sequence[RecordedSearch], space: Space, facts: dict[str, Any]
+) -> tuple[list[TrialRecord], list[Draw]]:
+    """Return the trials that teach something and that the space draws, and its draws of them."""
+    pairs = [
+        (trial, found)
+        for search in searches
+        for trial in search.history.in_order
+        if (trial.epochs or trial.outcome in (*_UNTRAINABLE, Outcome.DIVERGED))
+        and (found := _redraw(space, facts, search.settings, trial)) is not None
+    ]
+    _require_enough([trial for trial, _ in pairs], searches[0].settings)
+    return [trial for trial, _ in pairs], [found for _, found in pairs]
 
 
 def _require_alike(searches: Sequence[RecordedSearch]) -> SearchSettings:

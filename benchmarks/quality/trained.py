@@ -7,21 +7,16 @@ decides which of these trainings it sees, and what a configuration is worth is t
 import itertools
 import json
 from pathlib import Path
-from typing import Any, Final
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
 
+from benchmarks.quality.placing import PlacedSpace
 from benchmarks.quality.record import read_table
 from benchmarks.quality.recording_job import OUT_OF_MEMORY, Row
-from benchmarks.quality.tasks import Curve, Floats, Params
-from search.propose.encoding import Encoding, widen
-from search.space.draw import draw
+from benchmarks.quality.tasks import Curve, Params
 from search.space.load import load_space
 from segcore.errors import ConfigError
-
-_PROBES: Final = 200
 
 
 class Trained:
@@ -38,10 +33,9 @@ class Trained:
         head, rows = read_table(file)
         self.name = f"trained/{file.stem}"
         self.epochs = int(head["epochs"])
-        self._space, self._facts, self._fixed = load_space(head["space"]), head["facts"], head["fixed"]
         groups = _group_rows(rows)
-        self._encoding = Encoding(self._get_to_know_space())
-        self._points_CF = np.stack([self._place(json.loads(group[0]["params"])) for group in groups])
+        self._placed = PlacedSpace(load_space(head["space"]), head["facts"], head["fixed"])
+        self._points_CF = np.stack([self._placed.place(json.loads(group[0]["params"])) for group in groups])
         curves = [_build_curves(group, self.epochs) for group in groups]
         finals = np.array([_mean_final(each) for each in curves])
         if not np.isfinite(finals).any():
@@ -54,29 +48,12 @@ class Trained:
 
     def space(self, trial: optuna.Trial) -> None:
         """Draw a configuration from the space that the table was drawn from."""
-        for name, value in self._facts.items():
-            trial.study.set_user_attr(name, value)
-        self._space(trial)
+        self._placed.draw(trial)
 
     def train(self, params: Params, seed: int) -> Curve:
         """Return a training of the nearest configuration; the seed decides which."""
-        nearest = int(np.argmin(((self._points_CF - self._place(params)) ** 2).sum(axis=1)))
+        nearest = int(np.argmin(((self._points_CF - self._placed.place(params)) ** 2).sum(axis=1)))
         return self._curves[nearest][seed % len(self._curves[nearest])]
-
-    def _get_to_know_space(self) -> dict[str, BaseDistribution]:
-        def fill(trial: optuna.Trial) -> dict[str, Any]:
-            self._space(trial)
-            return {}
-
-        ranges: dict[str, BaseDistribution] = {}
-        for seed in range(_PROBES):
-            for name, drawn in draw(fill, self._facts, seed=seed).distributions.items():
-                ranges[name] = widen(ranges.get(name, drawn), drawn)
-        return {name: drawn for name, drawn in ranges.items() if name not in self._fixed}
-
-    def _place(self, params: Params) -> Floats:
-        placed: Floats = np.concatenate(self._encoding.features(self._encoding.encode(params)[None]), axis=1)[0]
-        return placed
 
 
 def _build_curves(rows: list[Row], epochs: int) -> list[Curve]:

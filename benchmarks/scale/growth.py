@@ -28,7 +28,7 @@ from benchmarks.measuring import describe_machine
 from benchmarks.scale.reports import METRICS
 from search.folder import StageFolder
 from search.judge.asha import Asha
-from search.judge.progress import build_asha, find_failures
+from search.judge.progress import build_asha, find_nothing_but_failures
 from search.memory.events import Opened, Started
 from search.memory.history import TrialRecord
 from search.memory.journal import Journal
@@ -132,7 +132,9 @@ def grow(stage: Stage, workers: int) -> Iterator[Part]:
     stage.journal.write(Opened(cache_key="key"))
 
     def choose() -> int | None:
-        return None if find_failures(stage.journal.history, started) else choose_trial(stage, asha, proposer)
+        return (
+            None if find_nothing_but_failures(stage.journal.history, started) else choose_trial(stage, asha, proposer)
+        )
 
     random, busy = np.random.default_rng(0), list[tuple[float, int, Trial]]()
     choice_ms, verdict_ms = list[float](), list[float]()

@@ -161,7 +161,7 @@ def _launch(
         reaching.expect_room(settings, place, capacity.count(), looked_at.checkpoint_bytes)
         if settings.confirm > 1:
             loop.require_scores(settings, cache_pixels, split, further_folds(settings))
-        require_trainable = loop.require_trial(settings, cache_pixels, looked_at)
+        require_trainable = loop.build_requirement(settings, cache_pixels, looked_at)
         settings = _settle_first(settings, given, loaded, space_facts(cache_pixels), require_trainable)
         if dry_run:
             show_forecast(settings, capacity, cache_pixels, split)

@@ -48,7 +48,7 @@ class TrialNews:
         ]
 
 
-def describe_restart(trial: TrialRecord, noun: str = "trial") -> str:
+def describe_restart(trial: TrialRecord, noun: str) -> str:
     """Return in a line from where a trial goes on that lost its worker, and why it did."""
     where = f"goes on after epoch {trial.checkpoint_epoch}" if trial.checkpoint else "begins anew"
     return f"{noun} {trial.number} lost its worker and {where}: {tell_last_line(trial.fault)}".rstrip(": ")

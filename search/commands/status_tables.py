@@ -12,8 +12,8 @@ from search.commands.reading import RUNNING, Look
 from search.folder import STAGE_TITLES
 from search.insight.answer import Answer
 from search.insight.answers import answer_choices, answer_cost, answer_luck, answer_stops, answer_use
-from search.insight.failing import answer_weakness
 from search.insight.importance import Importance
+from search.insight.weakness_answer import answer_weakness
 from search.insight.words import describe_seconds, enumerate_words
 from search.verdict.rounds import count_planned
 from segcore.counting import count_words

@@ -194,7 +194,7 @@ def trials_table(
 
 def name_state(trial: TrialRecord, *, wide: bool = True) -> str:
     """Return how a trial ended, or whether a worker has it; in a word where there is no room for more."""
-    told = str(trial.outcome or ("running" if trial.running else "waiting"))
+    told = trial.state
     return told if wide else told.replace(" by ASHA", "").replace("out of memory", "memory").replace("over a ", "")
 
 

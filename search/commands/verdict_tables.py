@@ -5,6 +5,7 @@ from typing import Final
 from rich import box
 from rich.table import Table
 
+from search.commands.tables import describe_score
 from search.insight.words import describe_values
 from search.judge.pareto import find_front
 from search.memory.best import Confirmation, Finalist, Winner
@@ -58,7 +59,7 @@ def confirmation_table(confirmation: Confirmation) -> Table:
     table.caption, table.caption_justify = _DIFFERENCES_TOLD, "left"
     for number, contender in enumerate(confirmation.contenders):
         scores = [contender.fold_scores.get(fold) for fold in folds]
-        told = [_describe(score) for score in (contender.search_score, *scores, contender.score)]
+        told = [describe_score(score) for score in (contender.search_score, *scores, contender.score)]
         doubt = f"cannot be told from the winner: {contender.doubt}"
         verdict = contender.dismissed or (doubt if number else "winner")
         table.add_row(str(contender.trial), *told, _describe_difference(contender), verdict)
@@ -127,13 +128,9 @@ def front_table(history: History) -> Table:
         table.add_column(name, justify="right")
     table.add_column("configuration", overflow="fold")
     for trial in find_front(history):
-        score = trial.best.score if trial.best is not None else float("nan")
-        table.add_row(str(trial.number), f"{trial.latency_ms:.1f} ms", f"{score:.4f}", describe_values(trial.values))
+        shown = (str(trial.number), f"{trial.latency_ms:.1f} ms", f"{trial.best_score:.4f}")
+        table.add_row(*shown, describe_values(trial.values))
     return table
-
-
-def _describe(score: float | None) -> str:
-    return "-" if score is None else f"{score:.4f}"
 
 
 def _describe_difference(contender: Finalist) -> str:

@@ -1,7 +1,7 @@
 """The six questions that everyone asks of a search, each answered in a sentence, and how sure that is.
 
 The same words stand in the report, on the search's page in MLflow and in `status`. They follow from what a search has
-left in its folder (see `record`), also while it runs; what fails is told in `failing`.
+left in its folder (see `record`), also while it runs; what fails is told in `weakness_answer`.
 """
 
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from search.folder import STAGE_TITLES
 from search.insight.answer import Answer, model_of, segcore_command
 from search.insight.choices import ValueStanding, compare_values, list_choices
 from search.insight.cost import StageCost, account_stages, count_spared_epochs, name_device_hours
-from search.insight.failing import answer_weakness
 from search.insight.grace import read_whole_curves, suggest_grace
 from search.insight.importance import CHANCE, FEWEST_TRIALS, Importance, measure_importance
 from search.insight.record import Record
 from search.insight.spending import count_stops
+from search.insight.weakness_answer import answer_weakness
 from search.insight.words import describe_seconds, describe_values, enumerate_words
 from search.memory.best import Confirmation
 from search.memory.history import count_ends

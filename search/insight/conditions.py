@@ -17,7 +17,6 @@ from search.folder import StageFolder
 from search.insight.record import Record
 from search.memory.history import TrialRecord
 from search.memory.outcome import Outcome
-from search.memory.scores import SCORES_FILE
 from search.verdict.comparison import Interval, compare_over_images
 from segcore.data.classes import ClassTable, class_table_from_json
 from segcore.data.dividing.split import read_folds
@@ -25,7 +24,7 @@ from segcore.errors import CheckpointError, DataError
 from segcore.regular import read_regular
 from segcore.scoring.objective import CLASS_PREFIX
 from segcore.scoring.overlaps import Confusion, class_ious
-from segcore.scoring.score_text import StoredScore, decode_scores
+from segcore.scoring.score_text import SCORES_FILE, StoredScore, decode_scores
 
 _MOST_BYTES: Final = 200_000_000
 """Of the scores of a training: more take longer to read than a page may."""

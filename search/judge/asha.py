@@ -205,7 +205,7 @@ class Asha:
         return sorted(waiting, key=lambda trial: (-self._scores[trial][epoch], trial))
 
     def _is_promising(self, epoch: int) -> bool:
-        """Say whether one that waits at an epoch may be among the best there; ranking all of them takes longer."""
+        """Say, without ranking all that got to an epoch, whether one that waits there may be among the best."""
         ranked = self._ranked.get(epoch)
         if self._weighs_latency or ranked is None:
             return True

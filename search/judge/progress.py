@@ -55,10 +55,10 @@ def is_over(settings: SearchSettings, history: History, asha: Asha) -> bool:
     return begun and asha.find_promoted(last=True) is None
 
 
-def find_failures(history: History, since: float) -> list[TrialRecord]:
-    """Return the trials of a run of which none reaches a score, the latest first; none as long as it may be chance.
+def find_nothing_but_failures(history: History, since: float) -> list[TrialRecord]:
+    """Return the trials of a run that does nothing but fail, the latest first; none while that may be chance.
 
-    A trial over a limit reaches none either.
+    A trial over a limit reaches no score either.
 
     Args:
         history: the search's trials.
@@ -106,7 +106,9 @@ def seconds_left(settings: SearchSettings, history: History) -> float | None:
     return left_seconds
 
 
-def find_larger(history: History, find_accelerators: Callable[[], Collection[str]]) -> tuple[TrialRecord, str] | None:
+def find_other_gpu(
+    history: History, find_accelerators: Callable[[], Collection[str]]
+) -> tuple[TrialRecord, str] | None:
     """Return a trial that ran out of memory and a kind of GPU on which it was not tried yet; None without one.
 
     Which kind holds more is not known here, so a trial is tried once on each.

@@ -117,6 +117,17 @@ class TrialRecord:
         return max(scored, key=lambda record: (record.score, -record.epoch), default=None)
 
     @property
+    def best_score(self) -> float:
+        """The highest score; NaN before one exists."""
+        best = self.best
+        return math.nan if best is None else best.score
+
+    @property
+    def state(self) -> str:
+        """How it ended, or whether a worker has it, in words."""
+        return str(self.outcome or ("running" if self.running else "waiting"))
+
+    @property
     def latency_ms(self) -> float | None:
         """Milliseconds of a prediction, None where it was not measured."""
         return next((r.metrics["latency_ms"] for r in self.epochs.values() if "latency_ms" in r.metrics), None)

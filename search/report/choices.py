@@ -8,8 +8,8 @@ from search.insight.importance import CHANCE, FEWEST_TRIALS
 from search.memory.history import TrialRecord
 from search.report.axes import Axis, span
 from search.report.draw import Plot
-from search.report.matter import Matter, card, cards, score_of
-from segcore.insight.page import Cell, Markup, Row, Section, data_table, element, join, paragraph
+from search.report.matter import Matter, card, cards
+from segcore.insight.page import Cell, Markup, Row, Section, data_table, element, join, number_cell, paragraph
 
 _SPREAD: Final = 0.6180339887
 """The golden ratio's part after the point: multiples of it lie evenly between whole numbers."""
@@ -78,7 +78,7 @@ def _title(matter: Matter, choice: str) -> str:
 def _slice_chart(matter: Matter, choice: str) -> Markup:
     trials = [trial for trial in matter.scored if choice in trial.params]
     drawn = [trial.params[choice] for trial in trials]
-    y = span(matter.metric, [score_of(trial) for trial in matter.scored], log=False)
+    y = span(matter.metric, [trial.best_score for trial in matter.scored], log=False)
     if is_numeric(matter.history, choice):
         plot = Plot(span(choice, drawn), y, width=_SMALL, height=230)
         places = [float(value) for value in drawn]
@@ -88,7 +88,7 @@ def _slice_chart(matter: Matter, choice: str) -> Markup:
         places = [place_of[str(value)] + jitter(trial) for value, trial in zip(drawn, trials, strict=True)]
     for place, trial in zip(places, trials, strict=True):
         radius = 5 if trial.number == matter.winner else 2.8
-        plot.dot((place, score_of(trial)), matter.css(trial), trial=trial.number, radius=radius)
+        plot.dot((place, trial.best_score), matter.css(trial), trial=trial.number, radius=radius)
     return plot.render(f"{matter.metric} by {choice}")
 
 
@@ -101,15 +101,14 @@ def _values_table(matter: Matter, choices: Sequence[str]) -> Markup:
     rows: list[Row] = []
     for choice in choices:
         for each in compare_values(matter.history, choice, matter.record.settings.epochs)[:_MOST_VALUES]:
-            best = each.best if each.best is not None else float("nan")
             rows.append(
                 [
                     choice,
                     each.value,
-                    Cell(text=str(each.trials), number=each.trials),
-                    Cell(text=f"{each.standing:.0%}", number=each.standing),
+                    number_cell(each.trials),
+                    number_cell(each.standing, ".0%"),
                     Cell(text=f"{each.leads:.0%}" if each.leads else "–", number=each.leads),
-                    Cell(text=f"{best:.4f}" if each.best is not None else "–", number=best),
+                    number_cell(each.best, ".4f"),
                 ]
             )
     header = ["hyperparameter", "value", "trials", "rank above", "first in resamples", f"best {matter.metric}"]

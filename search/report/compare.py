@@ -12,7 +12,7 @@ from search.insight.words import describe_seconds, describe_values
 from search.report.axes import Axis, span
 from search.report.draw import Plot
 from search.report.look import SCRIPT, STYLE
-from search.report.matter import Matter, card, cards, command_block, gather, key, score_of
+from search.report.matter import Matter, card, cards, command_block, gather, key
 from search.report.page import tell_now
 from segcore.insight.page import (
     Cell,
@@ -23,6 +23,7 @@ from segcore.insight.page import (
     data_table,
     element,
     join,
+    number_cell,
     paragraph,
     require_writable,
     write_page,
@@ -170,7 +171,7 @@ def _curves_chart(both: Sequence[Matter]) -> Markup:
             is_winner = trial.number == matter.winner
             plot.line(points, f"{css} course" if is_winner else css)
             if len(points) == 1:
-                plot.dot((trial.last_epoch, score_of(trial)), css, radius=2)
+                plot.dot((trial.last_epoch, trial.best_score), css, radius=2)
     return plot.render("Learning curves of both searches")
 
 
@@ -183,8 +184,8 @@ def _costs(both: Sequence[Matter]) -> Section:
                 [
                     matter.record.settings.name,
                     each.stage,
-                    Cell(text=str(each.trainings), number=each.trainings),
-                    Cell(text=f"{each.epochs:,}", number=each.epochs),
+                    number_cell(each.trainings),
+                    number_cell(each.epochs, ","),
                     Cell(text=f"{each.device_hours:.2f} {unit}", number=each.device_hours),
                     Cell(text=describe_seconds(each.seconds), number=each.seconds),
                 ]

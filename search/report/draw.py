@@ -11,7 +11,7 @@ from typing import Final
 from search.report.axes import Axis
 from segcore.insight.page import Markup
 
-WIDTH: Final = 460
+_WIDTH: Final = 460
 """Units of a chart that stands beside another; on a page it is as wide as there is room for."""
 WIDE: Final = 980
 """Units of one that takes the whole page."""
@@ -33,7 +33,7 @@ class Plot:
         height: of the chart, units.
     """
 
-    def __init__(self, x: Axis, y: Axis, *, width: int = WIDTH, height: int = 290) -> None:
+    def __init__(self, x: Axis, y: Axis, *, width: int = _WIDTH, height: int = 290) -> None:
         self._x, self._y, self._width, self._height = x, y, width, height
         longest = max((len(text) for _, text in y.ticks()), default=0)
         self._left = min(0.4 * width, _LETTER * longest + 24)

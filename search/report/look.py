@@ -5,7 +5,7 @@ from typing import Final
 from search.memory.history import TrialRecord
 from search.memory.outcome import FAILURES, Outcome
 
-WINNER: Final = "win"
+_WINNER: Final = "win"
 _OF_END: Final = {
     Outcome.FINISHED: "end",
     Outcome.STOPPED: "wait",
@@ -15,7 +15,7 @@ _OF_END: Final = {
 }
 
 MEANINGS: Final = (
-    (WINNER, "the winner"),
+    (_WINNER, "the winner"),
     ("end", "ran to its end"),
     ("wait", "stopped by ASHA, waits"),
     ("run", "runs, or is to go on"),
@@ -157,5 +157,5 @@ SCRIPT: Final = """
 def css_of(trial: TrialRecord, winner: int | None) -> str:
     """Return the class of a trial's marks: by how it ended, and the winner's own."""
     if trial.number == winner:
-        return WINNER
+        return _WINNER
     return "lost" if trial.outcome in FAILURES else _OF_END[trial.outcome]

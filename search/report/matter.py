@@ -84,11 +84,6 @@ def gather(record: Record, importances: Sequence[Importance] | None = None) -> M
     )
 
 
-def score_of(trial: TrialRecord) -> float:
-    """Return the best score of a trial; NaN without one."""
-    return trial.best.score if trial.best is not None else float("nan")
-
-
 def card(title: str, chart: str, note: str = "") -> Markup:
     """Return a chart with its heading, and what to see in it."""
     parts = [element("h3", title), chart, *([paragraph(note, "hint")] if note else [])]

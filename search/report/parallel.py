@@ -9,7 +9,7 @@ from search.memory.history import TrialRecord
 from search.report.axes import Axis, span
 from search.report.choices import category_axis, jitter
 from search.report.draw import WIDE, drawing, join_points, of_trial, shorten, write_text
-from search.report.matter import Matter, key, score_of
+from search.report.matter import Matter, key
 from segcore.insight.page import Markup, Section, join, paragraph
 
 _HEIGHT: Final = 380
@@ -73,8 +73,8 @@ def _choice_column(matter: Matter, choice: str) -> _Column:
 
 
 def _score_column(matter: Matter) -> _Column:
-    axis = span(matter.metric, [score_of(trial) for trial in matter.scored], log=False)
-    return _Column(name=matter.metric, axis=axis, place=lambda trial: axis.place(score_of(trial)))
+    axis = span(matter.metric, [trial.best_score for trial in matter.scored], log=False)
+    return _Column(name=matter.metric, axis=axis, place=lambda trial: axis.place(trial.best_score))
 
 
 def _place(axis: Axis, value: Any) -> float | None:

@@ -6,7 +6,7 @@ from typing import Final
 from search.folder import StageFolder
 from search.insight.conditions import read_classes
 from search.insight.shown import Shown, choose_shown
-from search.report.matter import Matter, score_of
+from search.report.matter import Matter
 from segcore.errors import CheckpointError
 from segcore.insight.page import Markup, Section, class_legend, element, join, paragraph
 from segcore.insight.page_pictures import picture
@@ -29,7 +29,7 @@ def _draw(matter: Matter, shown: Shown) -> Markup | None:
     content = _read(shown.stage, shown.epoch.picture or "")
     if content is None:
         return None
-    score = shown.epoch.score if shown.epoch.score == shown.epoch.score else score_of(shown.trial)
+    score = shown.epoch.score if shown.epoch.score == shown.epoch.score else shown.trial.best_score
     return picture(content, "jpeg", f"{shown.says}: {matter.metric} {score:.4f} after epoch {shown.epoch.epoch}")
 
 

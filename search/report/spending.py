@@ -13,9 +13,9 @@ from search.judge.pareto import rank_fronts
 from search.memory.history import History, TrialRecord
 from search.report.axes import Axis, span
 from search.report.draw import Plot
-from search.report.matter import Matter, card, cards, score_of
+from search.report.matter import Matter, card, cards
 from segcore.insight.charts import bar
-from segcore.insight.page import Cell, Markup, Row, Section, data_table, element, join, paragraph
+from segcore.insight.page import Cell, Markup, Row, Section, data_table, element, join, number_cell, paragraph
 
 _GAP_SECONDS: Final = 5.0
 """Less between two epochs is their checkpoint; more may have been a wait, and another worker."""
@@ -124,14 +124,14 @@ def _spans(trial: TrialRecord) -> list[tuple[float, float]]:
 def _front_chart(matter: Matter, cost: Cost, label: str) -> Markup:
     known = [(trial, found) for trial in matter.scored if (found := cost(trial))]
     costs = [found for _, found in known]
-    scores = [score_of(trial) for trial, _ in known]
+    scores = [trial.best_score for trial, _ in known]
     plot = Plot(span(label, costs), span(matter.metric, scores, log=False), height=320)
     fronts = rank_fronts(scores, costs)
     front = sorted((found, score) for found, score, rank in zip(costs, scores, fronts, strict=True) if rank == 0)
     plot.line(front, "front", steps=True)
     for trial, found in known:
         radius = 5 if trial.number == matter.winner else 3
-        plot.dot((found, score_of(trial)), matter.css(trial), trial=trial.number, radius=radius)
+        plot.dot((found, trial.best_score), matter.css(trial), trial=trial.number, radius=radius)
     return plot.render(f"{matter.metric} against {label}")
 
 
@@ -159,9 +159,9 @@ def _stages_table(matter: Matter) -> Markup:
     rows: list[Row] = [
         [
             each.stage,
-            Cell(text=str(each.trainings), number=each.trainings),
-            Cell(text=f"{each.epochs:,}", number=each.epochs),
-            Cell(text=f"{each.device_hours:.2f}", number=each.device_hours),
+            number_cell(each.trainings),
+            number_cell(each.epochs, ","),
+            number_cell(each.device_hours, ".2f"),
             Cell(text=describe_seconds(each.seconds), number=each.seconds),
             Cell(text=bar(each.device_hours / total, 80)),
         ]
@@ -176,8 +176,8 @@ def _ends_table(matter: Matter) -> Markup:
     rows: list[Row] = [
         [
             each.end,
-            Cell(text=str(each.trials), number=each.trials),
-            Cell(text=f"{each.epochs:,}", number=each.epochs),
+            number_cell(each.trials),
+            number_cell(each.epochs, ","),
             Cell(text=f"{each.seconds / total:.0%}", number=each.seconds),
             Cell(text=bar(each.seconds / total, 80)),
         ]

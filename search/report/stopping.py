@@ -9,8 +9,8 @@ from search.memory.history import TrialRecord
 from search.memory.outcome import FAILURES, Outcome
 from search.report.axes import Axis
 from search.report.draw import Plot
-from search.report.matter import Matter, card, cards, key, score_of
-from segcore.insight.page import Cell, Markup, Row, Section, data_table, element, join, paragraph
+from search.report.matter import Matter, card, cards, key
+from segcore.insight.page import Cell, Markup, Row, Section, data_table, element, join, number_cell, paragraph
 
 _SHOWN: Final = 60
 _PARTS: Final = (
@@ -107,8 +107,8 @@ def _taken_up_table(matter: Matter) -> Markup:
                 Cell(text=f"trial {trial.number}", number=trial.number),
                 stop.reason,
                 Cell(text=describe_seconds(waited), number=waited),
-                Cell(text=str(trial.last_epoch), number=trial.last_epoch),
-                Cell(text=f"{score_of(trial):.4f}", number=score_of(trial)),
+                number_cell(trial.last_epoch),
+                number_cell(trial.best_score, ".4f"),
                 Cell(text=str(ranks.get(trial.number, "–")), number=ranks.get(trial.number, len(ranks) + 1)),
             ]
         )

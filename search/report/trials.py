@@ -9,9 +9,9 @@ from search.insight.spending import worker_seconds
 from search.insight.words import describe_seconds
 from search.memory.history import TrialRecord
 from search.memory.outcome import FAILURES, tell_end
-from search.report.matter import Matter, score_of
+from search.report.matter import Matter
 from segcore.counting import count_words
-from segcore.insight.page import Cell, Markup, Row, Section, data_table, element, join
+from segcore.insight.page import Cell, Markup, Row, Section, data_table, element, join, number_cell
 
 _TOLD_LETTERS: Final = 200
 _MOST_REASONS: Final = 10
@@ -63,12 +63,12 @@ def _name(numbers: Sequence[int]) -> str:
 def _row(matter: Matter, trial: TrialRecord, rank: int | None, choices: list[str]) -> Row:
     best, seconds = trial.best, worker_seconds(trial)
     return [
-        Cell(text="–" if rank is None else str(rank), number=float("nan") if rank is None else rank),
+        number_cell(rank),
         Cell(text=str(trial.number), number=trial.number, marked=trial.number == matter.winner),
-        _state(trial),
-        Cell(text=str(trial.last_epoch), number=trial.last_epoch),
-        Cell(text=f"{best.score:.4f}" if best else "–", number=score_of(trial)),
-        Cell(text=str(best.epoch) if best else "–", number=best.epoch if best else float("nan")),
+        trial.state,
+        number_cell(trial.last_epoch),
+        number_cell(trial.best_score, ".4f"),
+        number_cell(best.epoch if best else None),
         Cell(text=describe_seconds(seconds), number=seconds),
         *(_choice_cell(trial.params.get(choice)) for choice in choices),
     ]
@@ -80,16 +80,12 @@ def _choice_cell(value: object) -> Cell:
     return Cell(text="–" if value is None else str(value))
 
 
-def _state(trial: TrialRecord) -> str:
-    return str(trial.outcome or ("running" if trial.running else "waiting"))
-
-
 def _tell(matter: Matter, trial: TrialRecord) -> str:
     best = trial.best
     won = ", the winner" if trial.number == matter.winner else ""
     score = f"{matter.metric} {best.score:.4f} at epoch {best.epoch}" if best else "no score"
     chosen = ", ".join(f"{name} {_choice_cell(value).text}" for name, value in trial.params.items())
     reason = next((each.verdict for each in reversed(trial.epochs.values()) if each.verdict), "") or trial.message
-    state = f"trial {trial.number}{won}: {_state(trial)}, {trial.last_epoch} epochs"
+    state = f"trial {trial.number}{won}: {trial.state}, {trial.last_epoch} epochs"
     lines = [state, score, chosen, tell_end(reason, _TOLD_LETTERS), trial.note[:_TOLD_LETTERS]]
     return "\n".join(line for line in lines if line)

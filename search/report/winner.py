@@ -9,8 +9,8 @@ from search.insight.words import describe_values
 from search.memory.best import Confirmation, Finalist
 from search.report.axes import Axis, span
 from search.report.draw import Plot
-from search.report.matter import Matter, card, cards, score_of
-from segcore.insight.page import Cell, Markup, Row, Section, data_table, element, join, paragraph
+from search.report.matter import Matter, card, cards
+from segcore.insight.page import Cell, Markup, Row, Section, data_table, element, join, number_cell, paragraph
 
 _SHOWN: Final = 10
 _NONE_SCORED: Final = paragraph("No trial that can win has a score yet.")
@@ -77,8 +77,8 @@ def _contender_row(matter: Matter, contender: Finalist) -> Row:
     verdict = contender.dismissed or contender.doubt or ("winner" if number == matter.winner else "")
     return [
         f"{number}: {describe_values(matter.history.trials[number].values)}",
-        Cell(text=f"{contender.search_score:.4f}", number=contender.search_score),
-        Cell(text="–" if score is None else f"{score:.4f}", number=score if score is not None else float("nan")),
+        number_cell(contender.search_score, ".4f"),
+        number_cell(score, ".4f"),
         f"{-ends[1]:+.4f} to {-ends[0]:+.4f}" if ends else "–",
         verdict,
     ]
@@ -89,10 +89,10 @@ def _unconfirmed(matter: Matter) -> Markup:
     rows: list[Row] = [
         [
             f"{trial.number}: {describe_values(trial.values)}",
-            Cell(text=f"{score_of(trial):.4f}", number=score_of(trial)),
-            Cell(text=f"{score_of(trial) - score_of(shown[0]):+.4f}", number=score_of(trial)),
-            Cell(text=str(trial.last_epoch), number=trial.last_epoch),
-            str(trial.outcome or ("running" if trial.running else "waiting")),
+            number_cell(trial.best_score, ".4f"),
+            Cell(text=f"{trial.best_score - shown[0].best_score:+.4f}", number=trial.best_score),
+            number_cell(trial.last_epoch),
+            trial.state,
         ]
         for trial in shown
     ]
@@ -110,17 +110,16 @@ def _conditions_table(matter: Matter) -> Markup:
     of_worst = shown[0].class_ious
     names.sort(key=lambda name: of_worst.get(name, 2.0))
     rows: list[Row] = [
-        [f"{name} *" if name in measured.scored else name, *(_iou_cell(each.class_ious.get(name)) for each in shown)]
+        [
+            f"{name} *" if name in measured.scored else name,
+            *(number_cell(each.class_ious.get(name), ".3f") for each in shown),
+        ]
         for name in names
     ]
     header = ["class", *(f"{each.name} ({each.images})" for each in shown)]
     told = "Over all pixels of a condition, in brackets its images; * scored."
     title = element("h3", "Each class in each condition")
     return join([title, data_table(header, rows, sortable=True), paragraph(told, "faint")])
-
-
-def _iou_cell(iou: float | None) -> Cell:
-    return Cell(text="–" if iou is None else f"{iou:.3f}", number=float("nan") if iou is None else iou)
 
 
 def _parts_chart(parts: Sequence[PartScore], title: str) -> Markup:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from search.judge.asha import Asha
-from search.judge.progress import RETRIED, build_asha, find_failures, find_larger, is_over, seconds_left
+from search.judge.progress import RETRIED, build_asha, find_nothing_but_failures, find_other_gpu, is_over, seconds_left
 from search.memory.events import Asked, Reopened
 from search.memory.history import count_ends
 from search.memory.journal import Journal
@@ -16,7 +16,7 @@ from search.run.recorder import Recorder
 from search.run.retries import Retries
 from search.run.stage import Stage
 from search.run.trial_job import Assignment
-from search.run.tuning import ray_config, run_trials
+from search.run.tuning import make_assignment, run_trials
 from search.settings import SearchSettings
 from search.space.check import Requirement, find_edition, require_usable_space
 from search.space.draw import Draw, Params, draw, draw_config, space_facts
@@ -45,7 +45,7 @@ def require_search(settings: SearchSettings, cache: PixelCache, split: FoldSplit
     split.split(cache.names, settings.fold, cache.extra_names)
     require_scores(settings, cache, split, [settings.fold])
     feasibility = Feasibility(cache.sizes, cache.classes, cache.usual_side)
-    require_trainable = require_trial(settings, cache, feasibility)
+    require_trainable = build_requirement(settings, cache, feasibility)
     drawable = require_usable_space(load_space(settings.space), settings, space_facts(cache), require_trainable)
     return feasibility, drawable
 
@@ -61,7 +61,7 @@ def require_scores(settings: SearchSettings, cache: PixelCache, split: FoldSplit
         require_counted(settings.metric, count_class_pixels(cache, valid_indices), cache.classes, fold)
 
 
-def require_trial(settings: SearchSettings, cache: PixelCache, feasibility: Feasibility) -> Requirement:
+def build_requirement(settings: SearchSettings, cache: PixelCache, feasibility: Feasibility) -> Requirement:
     """Return what refuses a configuration that this data cannot train, or that would never report the objective."""
 
     def require(config: TrainConfig) -> None:
@@ -92,11 +92,11 @@ def run_search(stage: Stage, cache: PixelCache) -> None:
     retries.waiting += [record.number for record in journal.history.unfinished]
 
     def next_trial() -> Assignment | None:
-        if find_failures(journal.history, started):
+        if find_nothing_but_failures(journal.history, started):
             return None
         waiting = retries.take_waiting()
         number = choose_trial(stage, asha, proposer) if waiting is None else waiting
-        return None if number is None else ray_config(stage, number, retries.find_avoided(number))
+        return None if number is None else make_assignment(stage, number, retries.find_avoided(number))
 
     def count_left() -> int:
         return len(journal.history.unfinished) + max(0, settings.trials - len(journal.history.trials))
@@ -131,8 +131,8 @@ def choose_trial(stage: Stage, asha: Asha, proposer: Proposer) -> int | None:
     """
     settings, journal = stage.settings, stage.journal
     number, is_last = journal.history.next_number, len(journal.history.trials) >= settings.trials
-    if larger := find_larger(journal.history, stage.room.find_accelerators):
-        trial, accelerator = larger
+    if other := find_other_gpu(journal.history, stage.room.find_accelerators):
+        trial, accelerator = other
         journal.write(Reopened(trial=trial.number, accelerator=accelerator))
         return trial.number
     promoted = asha.find_promoted(last=is_last)
@@ -160,7 +160,7 @@ def _ask(stage: Stage, proposer: Proposer, number: int) -> Proposal:
 
 def require_success(stage: Stage, since: float) -> None:
     """Raise `HopelessSearchError` when a run was ended because its trials do nothing but fail."""
-    ended = find_failures(stage.journal.history, since)
+    ended = find_nothing_but_failures(stage.journal.history, since)
     if not ended:
         return
     told = [f"Stopped: none of {count_words(len(ended), 'trial')} reached a score ({count_ends(ended)})."]
@@ -199,7 +199,7 @@ def run_folds(stage: Stage, wanted: Collection[int] | None = None) -> None:
 
     def next_trial() -> Assignment | None:
         number = retries.take_waiting()
-        return None if number is None else ray_config(stage, number, retries.find_avoided(number))
+        return None if number is None else make_assignment(stage, number, retries.find_avoided(number))
 
     def count_left() -> int:
         return sum(stage.journal.history.trials[number].outcome is None for number in numbers)

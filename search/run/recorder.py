@@ -135,7 +135,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         )
         self._write(event)
         if name := result.get(CHECKPOINT_DIR_NAME):
-            # Ray tells of it later, and who ends the run in between would have the epoch trained again.
+            # Ray tells of it later: a run that ended in between would train the epoch again.
             self._save_checkpoint(number, epoch, str(Path(trial.storage.trial_fs_path, name)))
         if torn:
             told = f"Trial {number} went on after epoch {epoch - 1}" if epoch > 1 else f"Trial {number} began anew"

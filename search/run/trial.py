@@ -15,7 +15,6 @@ import torch
 from ray import tune
 
 from search.memory.outcome import Outcome
-from search.memory.scores import SCORES_FILE
 from search.run.checkpoints import brought
 from search.run.scratch import clear_scratch, scratch_folder
 from search.run.system import SystemWatch
@@ -41,12 +40,11 @@ from segcore.prediction.cases import predict_cases
 from segcore.prediction.latency import measure_latency_ms, measure_memory_gib
 from segcore.scoring.metrics import ImageScore, divide_metric
 from segcore.scoring.objective import require_learnt
-from segcore.scoring.score_text import encode_scores
+from segcore.scoring.score_text import SCORES_FILE, encode_scores
 from segcore.training import saving
 from segcore.training.checkpoint import require_readable
 from segcore.training.compiling import keep_compiled
-from segcore.training.freed import wait_for_memory
-from segcore.training.memory import name_memory_errors
+from segcore.training.memory import name_memory_errors, wait_for_memory
 from segcore.training.saving import StateWriter, load_checkpoint
 from segcore.training.schedule import has_stalled
 from segcore.training.state import TrainState, new_state

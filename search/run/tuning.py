@@ -197,7 +197,7 @@ def _request(place: Place, config: Assignment) -> tune.PlacementGroupFactory:
     return tune.PlacementGroupFactory([wanted])
 
 
-def ray_config(stage: Stage, number: int, avoided: Sequence[str] = ()) -> Assignment:
+def make_assignment(stage: Stage, number: int, avoided: Sequence[str] = ()) -> Assignment:
     """Return the configuration that a worker gets of a trial; without checkpoints the trial starts from scratch.
 
     A kind of GPU that has left the cluster is not waited for.

@@ -9,13 +9,12 @@ from search.memory.events import Asked, Warned
 from search.memory.history import History, TrialRecord
 from search.memory.journal import Journal
 from search.memory.outcome import Outcome
-from search.memory.scores import SCORES_FILE
 from search.run.trial import STATE_FILE
 from search.settings import describe_damage
 from segcore.errors import CheckpointError
 from segcore.regular import read_regular
 from segcore.scoring.metrics import ImageScore
-from segcore.scoring.score_text import decode_scores
+from segcore.scoring.score_text import SCORES_FILE, decode_scores
 from segcore.training.checkpoint import read_member_weights, require_readable
 
 

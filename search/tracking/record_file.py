@@ -22,7 +22,6 @@ from mlflow.exceptions import MlflowException
 from search.fetched import Fetched, encode_fetched, mark_fetched
 from search.folder import SearchFolder, StageFolder
 from search.memory.journal import read_history
-from search.memory.scores import SCORES_FILE
 from search.opening import read_what
 from search.place import Place
 from search.settings import describe_damage, require_name
@@ -37,6 +36,7 @@ from search.tracking.reading import identify
 from search.tracking.store import PARENT, database_file, open_client, readable, told
 from search.tracking_uri import mask_uri
 from segcore.errors import CheckpointError, StorageError, StoreAwayError, TrackingError
+from segcore.scoring.score_text import SCORES_FILE
 
 RECORD_FILE: Final = "record.zip"
 _SENT: Final = "sent.json"

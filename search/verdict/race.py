@@ -7,7 +7,6 @@ statistics live in `comparison`, the trainings in `confirm`, what comes of it in
 it in `selection`.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import mean, median
@@ -236,7 +235,7 @@ class _Race:
             doubt = "" if dismissed else explain_doubt(over_folds, over_images, alone, comparisons)
         return Contender(
             trial=trial.number,
-            search_score=trial.best.score if trial.best is not None else math.nan,
+            search_score=trial.best_score,
             fold_scores=dict(scores.get(trial.number, {})),
             interval=self._compare_images(trial, None, 1),
             difference=over_folds,

@@ -34,7 +34,7 @@ from segcore.data.sources.description import DESCRIPTION_FILE, format_descriptio
 from segcore.data.sources.one_class import Labelled, find_labelled
 from segcore.errors import DataError
 
-MASKS_FOLDER: Final = "index_masks"
+_MASKS_FOLDER: Final = "index_masks"
 _FEWEST: Final = 2
 """Classes of a data set."""
 
@@ -223,7 +223,7 @@ def _writer(
         below = one.image.relative_to(folder)
         (out / below).parent.mkdir(parents=True, exist_ok=True)
         link_or_copy(one.image, out / below)
-        file = out / MASKS_FOLDER / below.with_name(f"{below.name}.png")
+        file = out / _MASKS_FOLDER / below.with_name(f"{below.name}.png")
         file.parent.mkdir(parents=True, exist_ok=True)
         save_index_png(mask_HW.astype(np.uint16), palette_N3, file)
         found, times = np.unique(mask_HW, return_counts=True)
@@ -236,7 +236,7 @@ def _writer(
 def _describe(images: str, names: Mapping[int, str], colours: Sequence[tuple[int, int, int]]) -> dict[str, object]:
     return {
         "images": images,
-        "masks": f"{MASKS_FOLDER}/{images}.png",
+        "masks": f"{_MASKS_FOLDER}/{images}.png",
         "encoding": "index",
         "classes": [{"name": name, "ids": [number], "rgb": list(colours[number])} for number, name in names.items()],
         "void": [VOID],

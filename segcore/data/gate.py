@@ -70,7 +70,7 @@ class Findings:
     problems: tuple[str, ...] = ()
 
 
-def recall_content(dataset: DataSet, cache: PixelCache) -> Content:
+def _recall_content(dataset: DataSet, cache: PixelCache) -> Content:
     """Return what the cache of a data set knows, without decoding anything.
 
     Args:
@@ -147,7 +147,7 @@ def pass_gate(dataset: DataSet, cache: PixelCache, division: Division) -> tuple[
         DataError: with every reason why it cannot be trained on.
     """
     given = division.find_given(dataset.cases)
-    findings = judge_data(recall_content(dataset, cache), dataset.classes, division.folds, given)
+    findings = judge_data(_recall_content(dataset, cache), dataset.classes, division.folds, given)
     if findings.split is None or findings.problems:
         raise DataError(f"{dataset.folder} cannot be trained on:", findings.problems)
     return findings.split, findings

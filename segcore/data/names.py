@@ -11,13 +11,13 @@ from typing import Any, Final
 
 from segcore.counting import count_words
 
-LONGEST_NAME: Final = 100
+_LONGEST_NAME: Final = 100
 """Characters."""
 
 _LONGEST_SHOWN: Final = 40
 _LONGEST_TOLD: Final = 200
 """No file is called by more than 255 bytes, but a list of names may hold anything."""
-MOST_SHOWN: Final = 5
+_MOST_SHOWN: Final = 5
 """Names in a line that tells of many."""
 
 _CONTROLS: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -45,8 +45,8 @@ def find_name_fault(name: str) -> str:
     shown = f"{name[:_LONGEST_SHOWN]!r}{'...' if len(name) > _LONGEST_SHOWN else ''}"
     if not name.strip():
         return f"{shown} is blank; give it letters"
-    if len(name) > LONGEST_NAME:
-        return f"{shown} has {len(name)} characters; use at most {LONGEST_NAME}"
+    if len(name) > _LONGEST_NAME:
+        return f"{shown} has {len(name)} characters; use at most {_LONGEST_NAME}"
     if has_controls(name):
         return f"{shown} holds a control character; take it out"
     return ""
@@ -61,7 +61,7 @@ def find_equal_names(names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
             yield earlier, name
 
 
-def tell_names(what: str, names: Sequence[str], most: int = MOST_SHOWN, *, one: str = "") -> str:
+def tell_names(what: str, names: Sequence[str], most: int = _MOST_SHOWN, *, one: str = "") -> str:
     """Say how many names there are of something, and the first few of them.
 
     Args:
@@ -73,7 +73,7 @@ def tell_names(what: str, names: Sequence[str], most: int = MOST_SHOWN, *, one: 
     return f"{count_words(len(names), one or what, what)}: {list_first(names, most)}"
 
 
-def list_first(names: Sequence[str], most: int = MOST_SHOWN) -> str:
+def list_first(names: Sequence[str], most: int = _MOST_SHOWN) -> str:
     """Return the first few names in a line, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     shown = (name if len(name) <= _LONGEST_TOLD else f"{name[:_LONGEST_TOLD]}..." for name in names[:most])

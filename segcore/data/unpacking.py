@@ -25,7 +25,7 @@ MOST_TIMES: Final = 100
 
 MOST_FILES: Final = 1_000_000
 """Files and folders of an archive; a data set of pictures has a tenth of them, and each takes memory and disk."""
-MOST_LEVELS: Final = 100
+_MOST_LEVELS: Final = 100
 """Folders in each other in an archive; what lies deeper, programs that remove folders cannot remove."""
 SPARE_FILES: Final = 1000
 """So many others may yet be made on the disk."""
@@ -144,9 +144,9 @@ def _place(archive: Path, name: str) -> PurePosixPath:
             f"{archive}: {name!r} would lie outside of the folder that it is unpacked into, and nothing is; "
             "get the archive from whom you trust, or unpack it yourself and give the folder."
         )
-    if len(place.parts) > MOST_LEVELS:
+    if len(place.parts) > _MOST_LEVELS:
         raise DataError(
-            f"{archive}: '{name[:40]}...' lies in {len(place.parts) - 1} folders, at most {MOST_LEVELS - 1} are "
+            f"{archive}: '{name[:40]}...' lies in {len(place.parts) - 1} folders, at most {_MOST_LEVELS - 1} are "
             "unpacked; make the archive anew with fewer."
         )
     return place

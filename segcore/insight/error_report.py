@@ -38,6 +38,7 @@ from segcore.insight.page import (
     join,
     link,
     name_class,
+    number_cell,
     paragraph,
 )
 from segcore.prediction.held_out import Origin
@@ -203,8 +204,8 @@ def _class_scores(analysis: ErrorAnalysis) -> Section:
         hits, true = int(table.pixels_KK[position, position]), int(pixels_K[position])
         shares = (_ratio(hits, true), _ratio(hits, called), _ratio(true, int(pixels_K.sum())))
         rows.append(
-            [Cell(text=name_class(analysis.classes, name)), Cell(text=show_score(iou), number=iou), Cell(text=bar(iou))]
-            + [Cell(text=show_score(border), number=border)]
+            [Cell(text=name_class(analysis.classes, name)), number_cell(iou, ".3f"), Cell(text=bar(iou))]
+            + [number_cell(border, ".3f")]
             + [Cell(text=show_percent(share), number=share) for share in shares]
         )
     header = ["class", "IoU", "", "boundary IoU", "recall", "precision", "share of all pixels"]

@@ -17,7 +17,18 @@ from segcore.insight.error_analysis import (
     recall_by_class,
     weakest_class,
 )
-from segcore.insight.page import Cell, Markup, Row, Section, data_table, element, join, name_class, paragraph
+from segcore.insight.page import (
+    Cell,
+    Markup,
+    Row,
+    Section,
+    data_table,
+    element,
+    join,
+    name_class,
+    number_cell,
+    paragraph,
+)
 from segcore.scoring.confusion import tabulate_confusion
 from segcore.scoring.objects import SIZE_RULE, SIZES
 
@@ -71,7 +82,7 @@ def show_sizes(analysis: ErrorAnalysis) -> Section:
                 [
                     Cell(text=name_class(analysis.classes, name)),
                     size,
-                    Cell(text=f"{recall.objects:,}", number=recall.objects),
+                    number_cell(recall.objects, ","),
                     Cell(text=show_percent(recall.found), number=recall.found),
                     Cell(text=bar(recall.found)),
                     Cell(text=show_percent(recall.half_found), number=recall.half_found),
@@ -93,18 +104,17 @@ def show_all_images(analysis: ErrorAnalysis) -> Section:
     """Return every image that was predicted, the worst first."""
     rows: list[Row] = []
     for image in sorted(analysis.images, key=lambda image: (image.score.iou is None, image.score.iou, image.case.name)):
-        iou = image.score.iou if image.score.iou is not None else float("nan")
         right = tabulate_confusion(image.score.confusion_CP, analysis.classes, every_class=analysis.every_class).right
         weakest, fold = weakest_class(image, analysis.classes), analysis.plan.fold_of.get(image.case.name)
         rows.append(
             [
                 image.case.name,
-                Cell(text=show_score(iou), number=iou),
+                number_cell(image.score.iou, ".3f"),
                 Cell(text=show_percent(right), number=right),
                 Cell(text=name_class(analysis.classes, weakest) if weakest else ""),
                 image.case.group,
                 image.case.condition,
-                Cell(text="–" if fold is None else str(fold), number=float("nan") if fold is None else fold),
+                number_cell(fold),
                 _name_networks([image]),
                 str(image.assignment.origin),
             ]
@@ -153,9 +163,9 @@ def _score_cells(analysis: ErrorAnalysis, images: Sequence[ImageErrors]) -> list
     scores = [image.score.iou for image in images if image.score.iou is not None]
     mean, low, high = (float(np.mean(scores)), min(scores), max(scores)) if scores else (float("nan"),) * 3
     metric = measure_images(analysis, images).get(analysis.metric, float("nan"))
-    other = [] if analysis.metric == "iou" else [Cell(text=show_score(metric), number=metric)]
-    shown = [Cell(text=show_score(value), number=value) for value in (mean, low, high)]
-    return [Cell(text=f"{len(images):,}", number=len(images)), *other, shown[0], Cell(text=bar(mean)), *shown[1:]]
+    other = [] if analysis.metric == "iou" else [number_cell(metric, ".3f")]
+    shown = [number_cell(value, ".3f") for value in (mean, low, high)]
+    return [number_cell(len(images), ","), *other, shown[0], Cell(text=bar(mean)), *shown[1:]]
 
 
 def _name_networks(images: Sequence[ImageErrors]) -> str:

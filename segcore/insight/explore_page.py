@@ -35,6 +35,7 @@ from segcore.insight.page import (
     headline,
     join,
     name_class,
+    number_cell,
     paragraph,
 )
 from segcore.insight.page_pictures import photo
@@ -150,9 +151,9 @@ def _classes(exploration: Exploration) -> Section:
         rows.append(
             [
                 Cell(text=name_class(report.classes, name)),
-                Cell(text=f"{share:.2%}", number=share),
+                number_cell(share, ".2%"),
                 Cell(text=bar(share / most)),
-                Cell(text=f"{images:,}", number=images),
+                number_cell(images, ","),
                 Cell(text=f"{images / len(report.cases):.0%}", number=images / len(report.cases)),
                 Cell(text=bar(images / len(report.cases))),
             ]
@@ -170,7 +171,7 @@ def _sizes(exploration: Exploration) -> Markup:
     if len(sizes) == 1:
         return Markup("")
     rows: list[Row] = [
-        [f"{width} x {height}", Cell(text=f"{count:,}", number=count), Cell(text=bar(count / max(sizes.values())))]
+        [f"{width} x {height}", number_cell(count, ","), Cell(text=bar(count / max(sizes.values())))]
         for (height, width), count in sizes.items()
     ]
     return join([element("h3", "Image sizes"), data_table(["width x height, pixels", "images", ""], rows)])

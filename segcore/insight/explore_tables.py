@@ -11,7 +11,18 @@ from segcore.counting import count_words
 from segcore.data.dividing.split import FoldSplit
 from segcore.insight.charts import Column, column_chart
 from segcore.insight.explore import Exploration, bin_by_doubling, class_shares_by_fold, objects_by_class
-from segcore.insight.page import Cell, Markup, Row, Section, data_table, element, join, name_class, paragraph
+from segcore.insight.page import (
+    Cell,
+    Markup,
+    Row,
+    Section,
+    data_table,
+    element,
+    join,
+    name_class,
+    number_cell,
+    paragraph,
+)
 from segcore.scoring.objects import LARGE_SIDE, SIZE_RULE, SIZES, SMALL_SIDE
 
 
@@ -87,7 +98,7 @@ def show_objects(exploration: Exploration) -> Section:
                 Cell(text=name_class(classes, name)),
                 show_count(len(objects.areas_N)),
                 *map(show_count, counts),
-                Cell(text=f"{middle:,.0f}" if middle == middle else "–", number=middle),
+                number_cell(middle, ",.0f"),
             ]
         )
         if len(objects.areas_N):

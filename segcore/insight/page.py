@@ -4,6 +4,7 @@ Pictures are made in `page_pictures`, charts in `charts`; what the pages say liv
 """
 
 import html
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -45,6 +46,18 @@ class Cell:
 
 Row = Sequence[Cell | str]
 """Cells of a table, from left to right; a text is a cell without number."""
+
+
+def number_cell(number: float | None, form: str = "") -> Cell:
+    """Return a cell of a number, which it is sorted by; a dash where it is not known.
+
+    Args:
+        number: None or NaN where it is not known.
+        form: how it is written, as of `format`.
+    """
+    if number is None or math.isnan(number):
+        return Cell(text="–", number=math.nan)
+    return Cell(text=format(number, form), number=number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,9 @@ from pydantic.dataclasses import dataclass
 
 from segcore.scoring.overlaps import Confusion, Overlaps
 
+SCORES_FILE: Final = "scores.json"
+"""The file beside a checkpoint: a worker writes it there, later stages of a search read it."""
+
 Count = Annotated[int, Field(ge=0, lt=2**40)]
 """Of pixels; of as many as there may be sums fit into 64 bits."""
 

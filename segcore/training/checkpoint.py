@@ -18,7 +18,7 @@ from segcore.networks.model import build_architecture
 from segcore.regular import open_regular
 from segcore.replacing import replacing
 from segcore.scoring.objective import FIRST_METRIC
-from segcore.training.state import TrainState, assemble, list_learnt, load_learnt, restore
+from segcore.training.state import TrainState, assemble, list_learnt, load_learnt, roll_back
 
 _FORMAT: Final = "street-state-4"
 _FORMAT_OF_FIRST_LOSSES: Final = "street-state-3"
@@ -168,7 +168,7 @@ def read_member_weights(file: Path) -> list[dict[str, Tensor]]:
     return snapshots or [content["learnt"]["mean_model"] or content["learnt"]["model"]]
 
 
-def restore_saved(state: TrainState, file: Path, machine: Machine) -> None:
+def roll_back_to_file(state: TrainState, file: Path, machine: Machine) -> None:
     """Take weights, optimizer and scaler back to what `save_state` wrote of this training after its last whole epoch.
 
     Raises:
@@ -180,7 +180,7 @@ def restore_saved(state: TrainState, file: Path, machine: Machine) -> None:
             f"{file} is of epoch {content['epoch']}, and this training would go back to epoch {state.epoch}; write "
             "each epoch's state there before the next one begins."
         )
-    restore(state, content["learnt"], machine)
+    roll_back(state, content["learnt"], machine)
 
 
 def _require_same(file: Path, content: dict[str, Any], config: TrainConfig, metric: str) -> None:

@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -40,7 +40,7 @@ _PREFIX: Final = "street-compiled-"
 Forward = Callable[[Tensor], Tensor]
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CompiledNetwork:
     """A network compiled for batches of one shape; others go through the plain one.
 
@@ -53,14 +53,10 @@ class CompiledNetwork:
     compiled: Forward
     plain: Forward
     shape: torch.Size
-    used: int = field(default=0)
 
     def __call__(self, images_NHW3: Tensor) -> Tensor:
         """Return logits."""
-        if images_NHW3.shape != self.shape:
-            return self.plain(images_NHW3)
-        self.used += 1
-        return self.compiled(images_NHW3)
+        return (self.compiled if images_NHW3.shape == self.shape else self.plain)(images_NHW3)
 
 
 def keep_compiled(cache_root: Path) -> None:

@@ -5,6 +5,7 @@ That an error of torch means too little memory is told in `machine`; predictions
 """
 
 import copy
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final
@@ -22,12 +23,20 @@ from segcore.training.epoch import EpochSteps, set_training, take_step
 from segcore.training.losses import Loss
 from segcore.training.state import TrainState
 
-LARGEST_AUTO_BATCH: Final = 64
-CPU_AUTO_BATCH: Final = 8
+_LARGEST_AUTO_BATCH: Final = 64
+_CPU_AUTO_BATCH: Final = 8
 """A CPU's memory is shared with everything else, and the system ends a process that took too much without a word."""
 
 _FREE_SHARE: Final = 0.1
 """Left free by `auto`: fragments, and batches of other shapes than the one that was tried."""
+
+_WAIT_SECONDS: Final = 60.0
+_LOOK_SECONDS: Final = 1.0
+_FREED_SHARE: Final = 0.85
+"""Of what a training may take; a context, a desktop and rounding have the rest."""
+
+GpuBytes = tuple[int, int]
+"""Bytes of a GPU that are free, and that it has."""
 
 
 def name_memory_errors(config: TrainConfig, machine: Machine) -> AbstractContextManager[None]:
@@ -64,7 +73,7 @@ def tiled_options(config: TrainConfig) -> PredictOptions:
 
 
 def train_within_memory(
-    state: TrainState, machine: Machine, train_next: Callable[[], EpochSteps], go_back: Callable[[], None] | None
+    state: TrainState, machine: Machine, train_next: Callable[[], EpochSteps], roll_back: Callable[[], None] | None
 ) -> EpochSteps:
     """Train an epoch; while the device is too small, start it again with each batch in twice as many parts.
 
@@ -74,22 +83,22 @@ def train_within_memory(
         state: a training; `micro_batches` is doubled as often as needed and stays so.
         machine: where the training is.
         train_next: takes all steps of the state's next epoch.
-        go_back: takes weights, optimizer and scaler back to the epoch's start; None: they were not kept.
+        roll_back: takes weights, optimizer and scaler back to the epoch's start; None: they were not kept.
 
     Raises:
         DeviceMemoryError: when the device is too small for the smallest part, or there is no way back.
-        CheckpointError: when what `go_back` reads is damaged.
+        CheckpointError: when what `roll_back` reads is damaged.
     """
     while True:
         try:
             with name_memory_errors(state.config, machine):
                 return train_next()
         except DeviceMemoryError:
-            if go_back is None or not can_divide(state):
+            if roll_back is None or not can_divide(state):
                 raise
         # Only here, after the error and the tensors of its frames are gone, is there memory again.
         release_memory(machine)
-        go_back()
+        roll_back()
         state.micro_batches *= 2
 
 
@@ -109,7 +118,7 @@ def resolve_batch_size(state: TrainState, samples: TrainingSamples, loss: Loss, 
         )
     require_batch_fits(samples.shortest_long_side, state.config)
     if size == "auto":
-        size = measure_batch_size(state, samples, loss, machine) if machine.on_gpu else CPU_AUTO_BATCH
+        size = measure_batch_size(state, samples, loss, machine) if machine.on_gpu else _CPU_AUTO_BATCH
     return min(size, len(samples))
 
 
@@ -147,7 +156,7 @@ def measure_batch_size(state: TrainState, samples: TrainingSamples, loss: Loss, 
             if size > smallest:
                 require_free_memory(machine)
 
-    size = find_batch_size(try_batch, smallest, min(LARGEST_AUTO_BATCH, len(samples)))
+    size = find_batch_size(try_batch, smallest, min(_LARGEST_AUTO_BATCH, len(samples)))
     release_memory(machine)
     return size
 
@@ -199,6 +208,30 @@ def release_memory(machine: Machine) -> None:
     """Give cached memory back to a GPU; does nothing on a CPU."""
     if machine.on_gpu:
         torch.cuda.empty_cache()
+
+
+def wait_for_memory(
+    read: Callable[[], GpuBytes], share: float, sleep: Callable[[float], None] = time.sleep
+) -> float | None:
+    """Wait until a dying process has given back the GPU memory that a training may take, a minute at most.
+
+    Args:
+        read: returns the GPU's free and whole memory.
+        share: of the GPU that the training may take, up to 1.
+        sleep: waits so many seconds.
+
+    Returns:
+        Seconds that were waited; None when it is still taken, so that the training has to do with what there is.
+    """
+    waited_seconds = 0.0
+    while True:
+        free, total = read()
+        if free >= _FREED_SHARE * share * total:
+            return waited_seconds
+        if waited_seconds >= _WAIT_SECONDS:
+            return None
+        sleep(_LOOK_SECONDS)
+        waited_seconds += _LOOK_SECONDS
 
 
 def _smallest_batch(config: TrainConfig, samples: TrainingSamples) -> int:

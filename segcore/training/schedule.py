@@ -30,9 +30,9 @@ def rate_at(config: TrainConfig, step: int, total_steps: int, train_losses: Sequ
     if config.rate_schedule == "onecycle":
         return config.learning_rate * onecycle_factor(step, total_steps)
     if config.rate_schedule == "cosine":
-        return config.learning_rate * warmed_up(step, total_steps, cosine_factor)
+        return config.learning_rate * _warmed_up(step, total_steps, _cosine_factor)
     if config.rate_schedule == "poly":
-        return config.learning_rate * warmed_up(step, total_steps, poly_factor)
+        return config.learning_rate * _warmed_up(step, total_steps, _poly_factor)
     if config.rate_schedule == "cyclic":
         epoch = step * config.epochs / total_steps
         return config.learning_rate * cyclic_factor(epoch, cycle_ends(config.epochs, config.cycles))
@@ -53,7 +53,7 @@ def onecycle_factor(step: int, total_steps: int) -> float:
     return _anneal(1.0, _END_FACTOR, min(1.0, (step - peak_step) / max(1.0, total_steps - 1 - peak_step)))
 
 
-def warmed_up(step: int, total_steps: int, factor: Callable[[float], float]) -> float:
+def _warmed_up(step: int, total_steps: int, factor: Callable[[float], float]) -> float:
     """Return rate / peak rate: linear from 0 over the first 5 % of steps, then `factor` of the share of the rest.
 
     Source of the warm-up: Goyal et al., 2017.
@@ -64,12 +64,12 @@ def warmed_up(step: int, total_steps: int, factor: Callable[[float], float]) -> 
     return factor((step - warm_steps) / max(1, total_steps - warm_steps))
 
 
-def cosine_factor(share: float) -> float:
+def _cosine_factor(share: float) -> float:
     """Return the cosine's course from 1 at share 0 to 0 at share 1. (Loshchilov and Hutter, 2017.)"""
     return _anneal(1.0, 0.0, share)
 
 
-def poly_factor(share: float) -> float:
+def _poly_factor(share: float) -> float:
     """Return (1 - share)^0.9. (Chen et al., DeepLab, 2018.)"""
     return math.pow(1.0 - share, 0.9)
 
@@ -88,7 +88,7 @@ def cyclic_factor(epoch: float, ends: Sequence[int]) -> float:
     """
     end = next(end for end in ends if epoch < end)
     start = max((other for other in ends if other <= epoch), default=0)
-    return cosine_factor((epoch - start) / (end - start))
+    return _cosine_factor((epoch - start) / (end - start))
 
 
 def count_plateaus(losses: Sequence[float], patience_epochs: int) -> int:

@@ -101,16 +101,16 @@ def take_snapshot(state: TrainState) -> None:
 
 
 def copy_learnt(state: TrainState) -> io.BytesIO:
-    """Return a copy of weights, optimizer and scaler, off the device, to which `restore_learnt` takes them back."""
+    """Return a copy of weights, optimizer and scaler, off the device, to which `roll_back_to_copy` takes them back."""
     remembered = io.BytesIO()
     torch.save(list_learnt(state), remembered)
     return remembered
 
 
-def restore_learnt(state: TrainState, remembered: io.BytesIO, machine: Machine) -> None:
+def roll_back_to_copy(state: TrainState, remembered: io.BytesIO, machine: Machine) -> None:
     """Take weights, optimizer and scaler back to a copy that `copy_learnt` made."""
     remembered.seek(0)
-    restore(state, torch.load(remembered, map_location="cpu", weights_only=True), machine)
+    roll_back(state, torch.load(remembered, map_location="cpu", weights_only=True), machine)
 
 
 def list_learnt(state: TrainState) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def load_learnt(state: TrainState, learnt: dict[str, Any]) -> None:
         state.auxiliary.load_state_dict(learnt["auxiliary"])
 
 
-def restore(state: TrainState, learnt: dict[str, Any], machine: Machine) -> None:
+def roll_back(state: TrainState, learnt: dict[str, Any], machine: Machine) -> None:
     """Take a state whose epoch was interrupted back to what `list_learnt` returned before."""
     # A scaler that an error interrupted believes that its step is half done.
     state.scaler = build_scaler(state.config, machine)

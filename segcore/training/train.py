@@ -1,7 +1,7 @@
 """`train_epochs`: the training from epoch to epoch, a generator of results; the caller saves, reports or stops.
 
-The steps of an epoch live in `epoch`, the rate's course in `schedule`, batches in `loader`, what scores each
-in `validation`.
+The steps of an epoch live in `epoch`, the rate's course in `schedule`, batches in `loader`, what scores an epoch in
+`validation`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,14 +21,14 @@ from segcore.feeding.samples import TrainingSamples, blank_batch
 from segcore.feeding.shared_memory import LoaderPlan, find_free_bytes, plan_workers
 from segcore.machine import Machine, peak_memory_gib
 from segcore.scoring.metrics import ImageScore
-from segcore.training.checkpoint import restore_saved
+from segcore.training.checkpoint import roll_back_to_file
 from segcore.training.compiling import choose_forward
 from segcore.training.epoch import EpochSteps, train_epoch
 from segcore.training.losses import Loss, build_loss
 from segcore.training.memory import resolve_batch_size, train_within_memory
 from segcore.training.saving import StateWriter
 from segcore.training.schedule import cycle_ends, has_stalled
-from segcore.training.state import TrainState, copy_learnt, restore_learnt, take_snapshot
+from segcore.training.state import TrainState, copy_learnt, roll_back_to_copy, take_snapshot
 from segcore.training.validation import Validation, first_view, validate
 
 
@@ -145,12 +145,12 @@ def _choose_roll_back(
 ) -> Callable[[], None] | None:
     """Return what takes a training back to the end of the epoch before, should the next one not fit the device.
 
-    Without a file that takes a copy of the weights, which costs time; so none is made (None) once an epoch has fitted,
-    since the next one then fits too unless something else fills the device.
+    It reads the file of that epoch. Without one it needs a copy of the weights, which takes time to make: none is made
+    (None) once an epoch has fitted, since the next one then fits too unless something else fills the device.
     """
     if saved is not None:
-        return partial(restore_saved, state, saved, machine)
-    return None if has_fitted else partial(restore_learnt, state, copy_learnt(state), machine)
+        return partial(roll_back_to_file, state, saved, machine)
+    return None if has_fitted else partial(roll_back_to_copy, state, copy_learnt(state), machine)
 
 
 def _build_result(

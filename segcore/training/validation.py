@@ -3,6 +3,7 @@
 What is seen and scored lives in `prediction.cases`; how much memory there is shows a training's batches, see `memory`.
 """
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -80,12 +81,9 @@ def count_pixels_together(state: TrainState, cache: PixelCache) -> int:
 
     That fitted with all that its gradients are made of, which a validation does not keep.
     """
-    samples = -(-state.batch_size // state.micro_batches)
-    return (
-        _PIXELS_FOR_EACH_TRAINED
-        * samples
-        * max(height * width for height, width in (sample_size(*size, state.config) for size in cache.sizes))
-    )
+    samples = math.ceil(state.batch_size / state.micro_batches)
+    largest = max(math.prod(sample_size(*size, state.config)) for size in cache.sizes)
+    return _PIXELS_FOR_EACH_TRAINED * samples * largest
 
 
 def _score_as_fits(

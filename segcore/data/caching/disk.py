@@ -75,7 +75,7 @@ def expand_home(name: str, folder: Path) -> Path:
         ) from error
 
 
-def find_network(folder: Path) -> str:
+def _find_network(folder: Path) -> str:
     """Return the type of the network file system that a folder lies on, or will; empty when on none.
 
     Args:
@@ -111,7 +111,7 @@ def find_type(folder: Path, mounts: str) -> str:
 
 def warn_of_network(folder: Path) -> str:
     """Return why a folder is a slow place for caches, and what to do; empty when it is none."""
-    kind = find_network(folder)
+    kind = _find_network(folder)
     if not kind:
         return ""
     return (

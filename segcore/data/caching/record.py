@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from segcore.replacing import replacing
 
-RECORD_SUFFIX: Final = ".files"
+_RECORD_SUFFIX: Final = ".files"
 DIGEST_BYTES: Final = 16
 SETTLED_NS: Final = 2_000_000_000
 
@@ -96,7 +96,7 @@ def read_last_keys(root: Path) -> dict[str, str]:
     Args:
         root: folder of the caches.
     """
-    documents = (_read_document(file) for file in sorted(root.glob(f"*{RECORD_SUFFIX}")))
+    documents = (_read_document(file) for file in sorted(root.glob(f"*{_RECORD_SUFFIX}")))
     return {document["data"]: document["key"] for document in documents if document}
 
 
@@ -107,7 +107,7 @@ def is_digest(text: object) -> bool:
 
 def _name_record(root: Path, folder: Path) -> Path:
     name = hashlib.blake2b(os.fsencode(folder.resolve()), digest_size=DIGEST_BYTES).hexdigest()
-    return root / f"{name}{RECORD_SUFFIX}"
+    return root / f"{name}{_RECORD_SUFFIX}"
 
 
 def _latest_ns(files: SeenPair) -> int:

@@ -30,7 +30,7 @@ from segcore.data.sources.description import DESCRIPTION_FILE, format_descriptio
 from segcore.errors import DataError
 
 IMAGES_FOLDER: Final = "images"
-MASKS_FOLDER: Final = "masks"
+_MASKS_FOLDER: Final = "masks"
 
 Crowd = Literal["void", "class"]
 """What an area of objects that nobody told apart is: void, or of its class."""
@@ -125,7 +125,7 @@ def _write(content: CocoFile, images: Path, out: Path, crowd: Crowd, progress: P
         try:
             with share_memory(images / image.file_name):
                 drawn = _draw(image, objects_of[image.id], numbers, crowd)
-                file = out / MASKS_FOLDER / PurePosixPath(image.file_name).with_suffix(".png")
+                file = out / _MASKS_FOLDER / PurePosixPath(image.file_name).with_suffix(".png")
                 file.parent.mkdir(parents=True, exist_ok=True)
                 save_index_png(drawn.mask_HW.astype(np.uint16), palette_N3, file)
         except DataError as error:
@@ -211,7 +211,7 @@ def _place(image: Path, file: Path) -> None:
 def _describe(names: dict[int, str], colours: Sequence[tuple[int, int, int]]) -> dict[str, object]:
     return {
         "images": f"{IMAGES_FOLDER}/**/{{name}}.*",
-        "masks": f"{MASKS_FOLDER}/**/{{name}}.png",
+        "masks": f"{_MASKS_FOLDER}/**/{{name}}.png",
         "encoding": "index",
         "classes": [
             {"name": name, "ids": [number], "rgb": list(colours[number])} for number, name in sorted(names.items())

@@ -13,13 +13,13 @@ from typing import Final
 
 from segcore.data.case import Case
 
-BLOCKS_PER_FOLD: Final = 2
+_BLOCKS_PER_FOLD: Final = 2
 """Blocks that each fold gets of a large stratum, and of whole groups: fewer leave fewer seams, more balance better."""
 
-SHORTEST_CUTS: Final = (4, 2, 1)
+_SHORTEST_CUTS: Final = (4, 2, 1)
 """Cases that a run of neighbours must exceed to be cut."""
 
-GAP_FACTOR: Final = 5
+_GAP_FACTOR: Final = 5
 """A gap of more than so many times the stratum's median gap always ends a block."""
 
 Stratum = tuple[str, str]
@@ -48,7 +48,7 @@ class Block:
 def cut_blocks(cases: Sequence[Case], folds: int, alike: Collection[Sequence[str]]) -> Iterator[list[Block]]:
     """Yield the ways to cut cases into blocks, those of the longest blocks first.
 
-    Whole groups are blocks where there are at least `BLOCKS_PER_FOLD` for each fold and none is larger than a fold's
+    Whole groups are blocks where there are at least `_BLOCKS_PER_FOLD` for each fold and none is larger than a fold's
     share. Else each stratum is cut into runs of neighbouring frames; an image without a frame is a run of its own.
 
     Args:
@@ -62,7 +62,7 @@ def cut_blocks(cases: Sequence[Case], folds: int, alike: Collection[Sequence[str
     ordered = sorted(_drop_idle_frames(cases), key=lambda case: case.order)
     if groups := _list_whole_groups(ordered, folds):
         yield [_build_block(group, whole=True) for group in _join_alike(groups, alike)]
-    strata = list_strata(ordered)
+    strata = _list_strata(ordered)
     for shortest_cut, parts in _list_cuts(max(map(len, strata), default=0), folds):
         runs = [run for stratum in strata for run in _cut_runs(stratum, parts, shortest_cut)]
         yield [_build_block(run, whole=False) for run in _join_alike(runs, alike)]
@@ -77,18 +77,18 @@ def name_blocks(cases: Sequence[Case], part_of: Mapping[str, object], folds: int
         folds: how many parts blocks are cut for.
     """
     block_of: dict[str, str] = {}
-    for stratum in list_strata(_drop_idle_frames(cases)):
+    for stratum in _list_strata(_drop_idle_frames(cases)):
         parts: dict[object, list[Case]] = defaultdict(list)
         for case in stratum:
             parts[part_of[case.name]].append(case)
         for part in parts.values():
-            for run in _cut_runs(part, folds * BLOCKS_PER_FOLD, SHORTEST_CUTS[0]):
+            for run in _cut_runs(part, folds * _BLOCKS_PER_FOLD, _SHORTEST_CUTS[0]):
                 # By its first case: in two parts there may be the same frame.
                 block_of |= dict.fromkeys((case.name for case in run), run[0].name)
     return block_of
 
 
-def list_strata(cases: Sequence[Case]) -> list[list[Case]]:
+def _list_strata(cases: Sequence[Case]) -> list[list[Case]]:
     """Return the cases of each group and condition, by frame."""
     strata: dict[Stratum, list[Case]] = defaultdict(list)
     for case in sorted(cases, key=lambda case: case.order):
@@ -99,7 +99,7 @@ def list_strata(cases: Sequence[Case]) -> list[list[Case]]:
 def list_neighbours(cases: Sequence[Case]) -> list[tuple[Case, Case]]:
     """Return the pairs of consecutive frames of one stratum; images without a frame have no neighbours."""
     filmed = [case for case in _drop_idle_frames(cases) if case.frame is not None]
-    return [pair for stratum in list_strata(filmed) for pair in pairwise(stratum)]
+    return [pair for stratum in _list_strata(filmed) for pair in pairwise(stratum)]
 
 
 def _drop_idle_frames(cases: Sequence[Case]) -> list[Case]:
@@ -113,17 +113,17 @@ def _list_whole_groups(cases: Sequence[Case], folds: int) -> list[list[Case]]:
     for case in cases:
         groups[case.group].append(case)
     largest = max(map(len, groups.values()), default=0)
-    enough = len(groups) >= BLOCKS_PER_FOLD * folds and largest * folds <= len(cases)
+    enough = len(groups) >= _BLOCKS_PER_FOLD * folds and largest * folds <= len(cases)
     return list(groups.values()) if enough else []
 
 
 def _list_cuts(longest_stratum: int, folds: int) -> Iterator[tuple[int, int]]:
     """Yield what a run must exceed to be cut, and the runs that a stratum is cut into; finer and finer."""
-    parts = folds * BLOCKS_PER_FOLD
-    yield from ((shortest_cut, parts) for shortest_cut in SHORTEST_CUTS)
+    parts = folds * _BLOCKS_PER_FOLD
+    yield from ((shortest_cut, parts) for shortest_cut in _SHORTEST_CUTS)
     while parts < longest_stratum:
         parts *= 2
-        yield SHORTEST_CUTS[-1], parts
+        yield _SHORTEST_CUTS[-1], parts
 
 
 def _cut_runs(stratum: list[Case], parts: int, shortest_cut: int) -> list[list[Case]]:
@@ -133,7 +133,7 @@ def _cut_runs(stratum: list[Case], parts: int, shortest_cut: int) -> list[list[C
         return alone
     longest = max(shortest_cut, round(len(filmed) / parts))
     gaps = [(after.frame or 0) - (before.frame or 0) for before, after in pairwise(filmed)]
-    largest_gap = GAP_FACTOR * max(1, median(gaps)) if gaps else 0
+    largest_gap = _GAP_FACTOR * max(1, median(gaps)) if gaps else 0
     runs = [[filmed[0]]]
     for gap, case in zip(gaps, filmed[1:], strict=True):
         # Frames with one index (several cameras, say) are the same moment and stay together at any length.

@@ -30,7 +30,7 @@ class Seen:
     classes_of: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
-NOTHING_SEEN: Final = Seen()
+_NOTHING_SEEN: Final = Seen()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ class Leakage:
         )
 
 
-def make_folds(cases: Sequence[Case], folds: int = DEFAULT_FOLDS, seen: Seen = NOTHING_SEEN) -> FoldSplit:
+def make_folds(cases: Sequence[Case], folds: int = DEFAULT_FOLDS, seen: Seen = _NOTHING_SEEN) -> FoldSplit:
     """Divide cases into folds, block by block, each stratum over all folds.
 
     Args:

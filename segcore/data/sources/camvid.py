@@ -38,7 +38,7 @@ _NOT_CAMVID: Final = (
     "theirs: name the classes in a names.txt"
 )
 
-SEGNET_CLASSES: Final = ClassTable(
+_SEGNET_CLASSES: Final = ClassTable(
     names=(
         "sky", "building", "pole", "road", "pavement", "tree", "signsymbol", "fence", "car", "pedestrian", "bicyclist",
     ),
@@ -105,10 +105,10 @@ def _find_table(folder: Path, roots: Sequence[Root], masks: Sequence[Path]) -> T
 
 
 def _table_of_segnet() -> Table:
-    numbers = {index: index for index in range(len(SEGNET_CLASSES))}
+    numbers = {index: index for index in range(len(_SEGNET_CLASSES))}
     return Table(
-        classes=SEGNET_CLASSES,
-        encoding=build_encoding("index", {**numbers, len(SEGNET_CLASSES): VOID, VOID: VOID}),
+        classes=_SEGNET_CLASSES,
+        encoding=build_encoding("index", {**numbers, len(_SEGNET_CLASSES): VOID, VOID: VOID}),
         notes=("classes: CamVid's 11 of SegNet", "masks: numbers, 11 and 255 are void"),
     )
 

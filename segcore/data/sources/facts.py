@@ -24,8 +24,8 @@ from segcore.data.sources.split_names import Side, find_side
 from segcore.data.texts import read_text
 from segcore.errors import DataError
 
-FACTS_FILE: Final = "cases.csv"
-FACTS_FORM: Final = (
+_FACTS_FILE: Final = "cases.csv"
+_FACTS_FORM: Final = (
     "its first line names the columns, with commas between: name, and any of group, condition, frame, split (train, "
     "val or test)"
 )
@@ -43,7 +43,7 @@ def add_facts(folder: Path, cases: Sequence[Case]) -> tuple[list[Case], list[str
     Raises:
         DataError: when `cases.csv` is not of the form.
     """
-    rows = _read_rows(folder / FACTS_FILE)
+    rows = _read_rows(folder / _FACTS_FILE)
     problems: list[str] = []
     known: list[Case] = []
     left_out = 0
@@ -61,7 +61,7 @@ def add_facts(folder: Path, cases: Sequence[Case]) -> tuple[list[Case], list[str
             problems += [f"{case.name}: {fault}{'' if row.keys() >= {column} else beside}" for column, fault in found]
     if rows:
         lack = "that no image has, to be taken out"
-        problems.append(f"{FACTS_FILE}: {tell_names(f'names {lack}', list(rows), one=f'name {lack}')}")
+        problems.append(f"{_FACTS_FILE}: {tell_names(f'names {lack}', list(rows), one=f'name {lack}')}")
     return known, problems, _describe(known, left_out)
 
 
@@ -69,17 +69,17 @@ def _read_rows(file: Path) -> dict[str, dict[str, str]]:
     if not has_name(file):
         return {}
     if not file.is_file():
-        raise DataError(f"{file} is no regular file; {FACTS_FORM}.")
+        raise DataError(f"{file} is no regular file; {_FACTS_FORM}.")
     try:
         reader = csv.DictReader(StringIO(read_text(file), newline=""), strict=True)
         columns = [column.strip().lower() for column in reader.fieldnames or ()]
         reader.fieldnames = columns
         unknown = [column for column in columns if column not in _COLUMNS]
         if unknown or "name" not in columns or len(set(columns)) < len(columns):
-            raise DataError(f"{file} has the columns {', '.join(columns):.300}; {FACTS_FORM}.")
+            raise DataError(f"{file} has the columns {', '.join(columns):.300}; {_FACTS_FORM}.")
         return _collect(file, reader)
     except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"{file} cannot be read ({error}); {FACTS_FORM}.") from error
+        raise DataError(f"{file} cannot be read ({error}); {_FACTS_FORM}.") from error
 
 
 def _collect(file: Path, reader: "csv.DictReader[str]") -> dict[str, dict[str, str]]:
@@ -153,7 +153,7 @@ def _describe(cases: Sequence[Case], left_out: int) -> list[str]:
         return [f"left out: {count_words(left_out, 'image')} of the split test"] if left_out else []
     notes = [
         f"groups: {list_first(groups)}" if groups != [NO_GROUP] else _NO_GROUPS,
-        f"conditions: {list_first(conditions) if conditions else f'none; a {FACTS_FILE} may give them'}",
+        f"conditions: {list_first(conditions) if conditions else f'none; a {_FACTS_FILE} may give them'}",
         f"frames: {frames} of {len(cases)} images have one"
         + ("" if frames else "; each image stands alone in the folds"),
     ]

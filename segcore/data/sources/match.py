@@ -8,7 +8,7 @@ from typing import Final
 from segcore.data.sources.pairing import IMAGE_ENDINGS, MASK_ENDINGS
 from segcore.data.sources.split_names import SPLIT, find_side
 
-ANY_FOLDERS: Final = "**"
+_ANY_FOLDERS: Final = "**"
 
 Folder = tuple[str, ...]
 Place = tuple[str, Folder, Folder, str]
@@ -49,7 +49,7 @@ class Side:
     @property
     def fixed(self) -> Folder:
         """The folder without ** at its end."""
-        return self.folder[:-1] if self.folder[-1:] == (ANY_FOLDERS,) else self.folder
+        return self.folder[:-1] if self.folder[-1:] == (_ANY_FOLDERS,) else self.folder
 
     @property
     def is_nested(self) -> bool:
@@ -66,7 +66,7 @@ class Side:
         files: dict[Place, Path] = {
             (split, above, (), name): file for (split, above, _, name), file in self.files.items()
         }
-        return replace(self, folder=(*self.folder, ANY_FOLDERS), files=files)
+        return replace(self, folder=(*self.folder, _ANY_FOLDERS), files=files)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +115,7 @@ class Match:
 def _write_groups(above: Set[Folder]) -> Folder:
     """Return what a pattern says of folders each of which has images and masks: one that differs is a group."""
     if len({len(path) for path in above}) > 1:
-        return (ANY_FOLDERS,)
+        return (_ANY_FOLDERS,)
     differing = [len({*parts}) > 1 for parts in zip(*above, strict=True)]
     if sum(differing) > 1:
         return _write_folders(above)
@@ -128,12 +128,12 @@ def _write_folders(below: Set[Folder]) -> Folder:
         return ()
     depths = {path.index(SPLIT) if SPLIT in path else -1 for path in below}
     if len(depths) > 1 or -1 in depths:
-        return (ANY_FOLDERS,)
+        return (_ANY_FOLDERS,)
     (depth,) = depths
     heads, lengths = {path[:depth] for path in below}, {len(path) - depth - 1 for path in below}
     if len(heads) == 1:
-        return (*heads.pop(), SPLIT, *(() if lengths == {0} else (ANY_FOLDERS,)))
+        return (*heads.pop(), SPLIT, *(() if lengths == {0} else (_ANY_FOLDERS,)))
     # There may be one ** in a pattern.
     if lengths == {0} or lengths == {1}:
-        return (ANY_FOLDERS, SPLIT, *(("{group}",) if lengths == {1} else ()))
-    return (ANY_FOLDERS,)
+        return (_ANY_FOLDERS, SPLIT, *(("{group}",) if lengths == {1} else ()))
+    return (_ANY_FOLDERS,)

@@ -18,16 +18,16 @@ from segcore.data.names import find_called
 from segcore.data.texts import read_text
 from segcore.errors import DataError
 
-NAMES_FILES: Final = (
+_NAMES_FILES: Final = (
     "names.txt", "classes.txt", "labels.txt", "class_names.txt", "label_names.txt", "categories.txt", "codes.txt",
 )  # fmt: skip
 
-ROBOFLOW_FILE: Final = "_classes.csv"
+_ROBOFLOW_FILE: Final = "_classes.csv"
 
-ADE_FILES: Final = ("objectInfo150.txt", "object150_info.csv")
+_ADE_FILES: Final = ("objectInfo150.txt", "object150_info.csv")
 """Their masks have 0 where none of the classes is."""
 
-LISTS_OF_NAMES: Final = (*NAMES_FILES, ROBOFLOW_FILE, *ADE_FILES)
+LISTS_OF_NAMES: Final = (*_NAMES_FILES, _ROBOFLOW_FILE, *_ADE_FILES)
 """Whatever the case of their letters."""
 
 _ROBOFLOW_HEADING: Final = re.compile(r"pixel value\s*,\s*class", re.IGNORECASE)
@@ -57,7 +57,7 @@ def is_list_of_names(name: str) -> bool:
 
 def is_of_ade(name: str) -> bool:
     """Say whether a file of this name is ADE20K's."""
-    return name.lower() in map(str.lower, ADE_FILES)
+    return name.lower() in map(str.lower, _ADE_FILES)
 
 
 def find_names_file(folder: Path, masks: Sequence[Path] = ()) -> Path | None:
@@ -70,7 +70,7 @@ def find_names_file(folder: Path, masks: Sequence[Path] = ()) -> Path | None:
     Raises:
         DataError: when there are several, which are not the same.
     """
-    found = [*find_called(folder, LISTS_OF_NAMES), *sorted(folder.glob(f"*/{ROBOFLOW_FILE}"))]
+    found = [*find_called(folder, LISTS_OF_NAMES), *sorted(folder.glob(f"*/{_ROBOFLOW_FILE}"))]
     if not found:
         direct = {mask.parent for mask in masks}
         among = direct | {above for parent in direct for above in parent.parents}

@@ -2,8 +2,8 @@ import pytest
 
 from search.judge.progress import (
     build_asha,
-    find_failures,
-    find_larger,
+    find_nothing_but_failures,
+    find_other_gpu,
     is_over,
     require_time_left,
     seconds_left,
@@ -77,30 +77,30 @@ def test_search_whose_trials_all_failed_is_over(script, over):
 def test_run_of_which_ten_trials_reach_no_score_does_nothing_but_fail(script):
     history = script.journal.history
     fail(script, 9)
-    assert find_failures(history, 0.0) == []
+    assert find_nothing_but_failures(history, 0.0) == []
     fail(script, 1, "out of memory")
     script.ask(10)  # it runs, and has no score yet
-    assert [trial.number for trial in find_failures(history, 0.0)] == [9, 8, 7, 6, 5, 4, 3, 2, 1, 0]
+    assert [trial.number for trial in find_nothing_but_failures(history, 0.0)] == [9, 8, 7, 6, 5, 4, 3, 2, 1, 0]
 
 
 @pytest.mark.parametrize("outcome", ["failed", "diverged", "out of memory", "over a limit"])
 def test_every_end_without_a_score_is_a_failure(script, outcome):
     fail(script, 10, outcome)
-    assert len(find_failures(script.journal.history, 0.0)) == 10
+    assert len(find_nothing_but_failures(script.journal.history, 0.0)) == 10
 
 
 @pytest.mark.parametrize("outcome", ["finished", "stopped by ASHA"])
 def test_one_that_ended_well_shows_that_not_all_fails(script, outcome):
     fail(script, 10)
     fail(script, 1, outcome)
-    assert find_failures(script.journal.history, 0.0) == []
+    assert find_nothing_but_failures(script.journal.history, 0.0) == []
 
 
 def test_a_score_shows_that_trials_can_work(script):
     fail(script, 30)
     script.ask(30)
     script.epochs(30, 0.5)
-    assert find_failures(script.journal.history, 0.0) == []
+    assert find_nothing_but_failures(script.journal.history, 0.0) == []
 
 
 def test_what_was_before_a_run_says_nothing_of_it(script):
@@ -109,9 +109,9 @@ def test_what_was_before_a_run_says_nothing_of_it(script):
     script.write("epoch", trial=99, epoch=1, metrics={"iou": 0.5}, time=50.0)
     fail(script, 10)
     history = script.journal.history
-    assert find_failures(history, 0.0) == []
-    assert len(find_failures(history, 60.0)) == 10
-    assert find_failures(history, 101.5) == [], "nine are too few"
+    assert find_nothing_but_failures(history, 0.0) == []
+    assert len(find_nothing_but_failures(history, 60.0)) == 10
+    assert find_nothing_but_failures(history, 101.5) == [], "nine are too few"
 
 
 def test_without_a_budget_there_is_always_time(make_settings, script):
@@ -196,7 +196,7 @@ def run_out(script, trial: int, accelerator: str | None) -> None:
 
 def offer(history: History, *kinds: str) -> tuple[TrialRecord, str] | None:
     """Return the trial that is to be tried on another of the kinds of GPU that are there, and on which."""
-    return find_larger(history, lambda: kinds)
+    return find_other_gpu(history, lambda: kinds)
 
 
 def test_cluster_is_not_asked_for_its_gpus_as_long_as_no_trial_needs_another(script):
@@ -204,7 +204,7 @@ def test_cluster_is_not_asked_for_its_gpus_as_long_as_no_trial_needs_another(scr
     script.end(0, "failed")
     script.ask(1)
     run_out(script, 1, None)
-    assert find_larger(script.journal.history, lambda: pytest.fail("it takes Ray a while to say")) is None
+    assert find_other_gpu(script.journal.history, lambda: pytest.fail("it takes Ray a while to say")) is None
 
 
 def test_trial_that_ran_out_of_memory_is_offered_once_on_each_other_kind_of_gpu(script):

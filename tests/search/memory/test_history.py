@@ -103,7 +103,14 @@ def test_an_epoch_without_a_score_is_never_the_best():
     assert history.trials[0].best.epoch == 2
     assert math.isnan(history.trials[0].epochs[1].score)
     assert history.trials[1].best is None
+    assert history.trials[0].best_score == 0.1 and math.isnan(history.trials[1].best_score)
     assert [trial.number for trial in history.ranked] == [0]
+
+
+def test_state_of_a_trial_is_how_it_ended_or_whether_a_worker_has_it():
+    ended = event("ended", trial=2, outcome="stopped by ASHA")
+    history = history_of(asked(0), asked(1), asked(2), event("started", trial=1), ended)
+    assert [trial.state for trial in history.in_order] == ["waiting", "running", "stopped by ASHA"]
 
 
 def test_ranking_is_by_score_then_by_number():

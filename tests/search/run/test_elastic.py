@@ -38,7 +38,7 @@ from search.run.stage import Stage
 from search.run.starting import starting_patiently
 from search.run.trial import STATE_FILE
 from search.run.trial_job import TrialJob
-from search.run.tuning import _own_interrupt, _request, ray_config, run_trials, wait_for_room
+from search.run.tuning import _own_interrupt, _request, make_assignment, run_trials, wait_for_room
 from search.space.load import load_space
 from segcore.config import TrainConfig
 from segcore.data.dividing.split import FoldSplit
@@ -330,13 +330,13 @@ def test_a_trial_that_ran_out_of_memory_is_tried_once_on_each_other_kind_of_gpu(
     assert choose_trial(stage, *folds) == 0
     stage.journal.write(Ended(trial=0, outcome=Outcome.OUT_OF_MEMORY, accelerator="T4"))
     assert choose_trial(stage, *folds) == 0
-    config = ray_config(stage, 0)
+    config = make_assignment(stage, 0)
     assert _request(stage.place, config).bundles == [{"CPU": 1.0, "GPU": 1.0, "accelerator_type:H100": 0.001}]
     stage.journal.write(Ended(trial=0, outcome=Outcome.OUT_OF_MEMORY, accelerator="H100"))
     assert choose_trial(stage, *folds) == 1
-    assert _request(stage.place, ray_config(stage, 1)).bundles == [{"CPU": 1.0, "GPU": 1.0}]
+    assert _request(stage.place, make_assignment(stage, 1)).bundles == [{"CPU": 1.0, "GPU": 1.0}]
     stage.journal.write(Reopened(trial=1, accelerator="A100"))
-    assert ray_config(stage, 1)["accelerator"] is None, "a kind that has left the cluster is not waited for"
+    assert make_assignment(stage, 1)["accelerator"] is None, "a kind that has left the cluster is not waited for"
 
 
 def test_memory_that_ran_out_on_a_gpu_without_a_name_is_not_asked_for_again(two_kinds, stage):

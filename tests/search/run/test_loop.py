@@ -14,7 +14,7 @@ from ray.tune.search import Searcher
 from search.folder import StageFolder
 from search.judge import asha as scheduler
 from search.judge.asha import Asha
-from search.judge.progress import build_asha, find_failures, is_over, require_time_left
+from search.judge.progress import build_asha, find_nothing_but_failures, is_over, require_time_left
 from search.memory.events import Asked, Event, Halted, Opened
 from search.memory.history import History
 from search.memory.journal import Journal, read_events, read_history, replay
@@ -36,7 +36,7 @@ from search.run.scheduler import AshaScheduler
 from search.run.stage import Stage, require_same_data
 from search.run.trial import STATE_FILE
 from search.run.trial_job import TrialJob
-from search.run.tuning import ray_config
+from search.run.tuning import make_assignment
 from search.space.draw import RejectedDrawError
 from segcore.data.caching.build import prepare_cache
 from segcore.data.caching.cache import PixelCache
@@ -132,7 +132,7 @@ def fail(script, count, outcome="failed"):
 
 def test_run_that_does_nothing_but_fail_is_ended_with_the_last_message(stage, script):
     fail(script, 9)
-    assert find_failures(script.journal.history, 0.0) == []
+    assert find_nothing_but_failures(script.journal.history, 0.0) == []
     fail(script, 1, "out of memory")
     script.ask(10)  # runs
     with pytest.raises(InterruptedSearchError) as caught:
@@ -167,7 +167,7 @@ def test_a_score_shows_that_trials_can_work(stage, script):
 def test_failures_before_a_resume_do_not_count(stage, script):
     fail(script, 10)
     since = script.journal.history.trials[9].ended + 0.001
-    assert find_failures(script.journal.history, since) == []
+    assert find_nothing_but_failures(script.journal.history, since) == []
 
 
 def test_failed_trials_go_on_from_their_checkpoints_and_those_that_diverged_do_not(script):
@@ -194,7 +194,7 @@ def test_a_trial_is_given_the_checkpoints_that_are_there_and_begins_anew_without
     script.ask(0)
     for each in (2, 3):
         script.write("checkpoint", trial=0, epoch=each, path=f"ray/run-1/checkpoint_{each}")
-    config = ray_config(stage, 0)
+    config = make_assignment(stage, 0)
     assert (config["checkpoints"], config["after_epoch"]) == ([str(folder) for folder in folders.values()], epoch)
 
 
@@ -202,7 +202,7 @@ def test_a_journal_with_a_checkpoint_elsewhere_is_refused(stage, script, tmp_pat
     script.ask(0)
     script.write("checkpoint", trial=0, epoch=3, path=str(tmp_path))
     with pytest.raises(CheckpointError, match="not inside of"):
-        ray_config(stage, 0)
+        make_assignment(stage, 0)
 
 
 def test_retried_training_stays_that_of_its_configuration(script):

@@ -10,7 +10,6 @@ from search.folder import SearchFolder, StageFolder
 from search.memory.best import Configuration, Winner
 from search.memory.events import Asked, CheckpointSaved
 from search.memory.journal import read_history
-from search.memory.scores import SCORES_FILE
 from search.run.asking import Voter, ask
 from search.run.polling import Poll, run_polls
 from search.run.stage import Stage
@@ -26,6 +25,7 @@ from segcore.prediction.cases import predict_cases, score_cases
 from segcore.prediction.ensemble_files import load_ensemble, read_ensemble_notes
 from segcore.prediction.votes import read_votes, write_votes
 from segcore.scoring.metrics import ImageScore
+from segcore.scoring.score_text import SCORES_FILE
 from segcore.training.checkpoint import save_state
 from segcore.training.state import new_state
 

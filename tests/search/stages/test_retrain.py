@@ -13,7 +13,6 @@ from search.memory.events import Asked, CheckpointSaved, Epoch
 from search.memory.history import EpochRecord, TrialRecord
 from search.memory.journal import read_events, read_history
 from search.memory.outcome import Outcome
-from search.memory.scores import SCORES_FILE
 from search.run.trial import STATE_FILE
 from search.stages.retrain import build_ensemble, measure_out_of_fold, plan_folds
 from search.verdict.out_of_fold import OutOfFold
@@ -26,6 +25,7 @@ from segcore.data.labels import build_label_map
 from segcore.errors import CheckpointError
 from segcore.machine import Machine
 from segcore.prediction.ensemble_files import load_ensemble
+from segcore.scoring.score_text import SCORES_FILE
 from segcore.training.checkpoint import save_state
 from segcore.training.state import new_state
 

@@ -3,7 +3,6 @@ import pytest
 
 from search.folder import StageFolder
 from search.memory.journal import read_history
-from search.memory.scores import SCORES_FILE
 from search.run.trial import STATE_FILE
 from search.stages.trained import (
     ask_damaged_anew,
@@ -18,7 +17,7 @@ from segcore.config import TrainConfig
 from segcore.errors import CheckpointError
 from segcore.machine import Machine
 from segcore.scoring.metrics import ImageScore
-from segcore.scoring.score_text import encode_scores
+from segcore.scoring.score_text import SCORES_FILE, encode_scores
 from segcore.training.checkpoint import save_state
 from segcore.training.state import new_state
 

@@ -1,6 +1,7 @@
 import base64
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
@@ -20,6 +21,12 @@ def test_mask_picture_has_exactly_the_classes_colours():
     mask_HW = np.array([[0, 1], [255, 1]], np.uint8)
     picture = pixels_of(mask_picture(mask_HW, TABLE, "truth", 10))
     assert np.asarray(picture.convert("RGB")).tolist() == [[[1, 2, 3], [0, 152, 225]], [[0, 0, 0], [0, 152, 225]]]
+
+
+def test_mask_picture_tells_void_from_a_class_that_is_black():
+    table = replace(TABLE, colours=((0, 0, 0), (0, 152, 225)))
+    picture = pixels_of(mask_picture(np.array([[0, 255]], np.uint8), table, "", 2))
+    assert np.asarray(picture.convert("RGB")).tolist() == [[[0, 0, 0], [255, 255, 255]]]
 
 
 def test_small_mask_has_the_middle_of_what_each_of_its_pixels_stands_for():

@@ -52,27 +52,26 @@ def test_side_by_side_tiles_weigh_every_pixel_alike():
     assert torch.equal(tile_weights(5, gaussian=False), torch.ones(5))
 
 
-def test_overlapping_tiles_are_averaged_by_their_weights():
-    """Three columns, tiles of two: the middle one is seen by both tiles, which answer 0 and 1."""
-    answers = iter([0.0, 1.0])
+def answer_in_turn(*answers):
+    """Return what gives every pixel of each tile the next answer."""
+    left = iter(answers)
 
     def classify(pixels_NHW3):
-        return torch.stack([torch.full((1, *tile.shape[:2]), next(answers)) for tile in pixels_NHW3])
+        return torch.stack([torch.full((1, *tile.shape[:2]), next(left)) for tile in pixels_NHW3])
 
+    return classify
+
+
+def test_overlapping_tiles_are_averaged_by_their_weights():
+    """Three columns, tiles of two: the middle one is seen by both tiles, which answer 0 and 1."""
     image_HW3 = torch.zeros(1, 3, 3, dtype=torch.uint8)
-    blended_CHW = blend_tiles(image_HW3, Tiling(size=2, stride=1, gaussian=False), classify)
+    blended_CHW = blend_tiles(image_HW3, Tiling(size=2, stride=1, gaussian=False), answer_in_turn(0.0, 1.0))
     assert blended_CHW.tolist() == [[[0.0, 0.5, 1.0]]]
 
 
 def test_middle_of_a_tile_outweighs_the_border_of_another():
-    answers = iter([0.0, 1.0])
-
-    def classify(pixels_NHW3):
-        return torch.stack([torch.full((1, *tile.shape[:2]), next(answers)) for tile in pixels_NHW3])
-
-    blended_CHW = blend_tiles(
-        torch.zeros(1, 24, 3, dtype=torch.uint8), Tiling(size=16, stride=8, gaussian=True), classify
-    )
+    image_HW3 = torch.zeros(1, 24, 3, dtype=torch.uint8)
+    blended_CHW = blend_tiles(image_HW3, Tiling(size=16, stride=8, gaussian=True), answer_in_turn(0.0, 1.0))
     # Pixel 10 is number 10 of the first tile (2.5 from its middle) and number 2 of the second (5.5 from its middle).
     first, second = 0.45783, 0.02279  # exp(-(2.5 / 2)^2 / 2), exp(-(5.5 / 2)^2 / 2)
     assert blended_CHW[0, 0, 10].item() == pytest.approx(second / (first + second), abs=1e-4)

@@ -12,7 +12,7 @@ from segcore.training.checkpoint import (
     load_state,
     read_member_weights,
     require_readable,
-    restore_saved,
+    roll_back_to_file,
     save_state,
 )
 from segcore.training.state import new_state, take_snapshot
@@ -91,7 +91,7 @@ def test_training_goes_back_to_no_other_epoch(make_config, tmp_path):
     save_state(state, tmp_path / "state.pt")
     state.epoch = 1
     with pytest.raises(CheckpointError, match="is of epoch 0, and this training would go back to epoch 1; write each"):
-        restore_saved(state, tmp_path / "state.pt", MACHINE)
+        roll_back_to_file(state, tmp_path / "state.pt", MACHINE)
 
 
 def test_checkpoint_that_its_disk_does_not_give_is_told_from_a_damaged_one(tmp_path):

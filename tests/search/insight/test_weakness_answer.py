@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from search.insight.failing import answer_weakness
+from search.insight.weakness_answer import answer_weakness
 from search.memory.events import Asked, Epoch
 from search.memory.history import History
 

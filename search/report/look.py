@@ -131,8 +131,8 @@ SCRIPT: Final = """
     // A trial without a score has no line, so nothing chooses it.
     for (const [trial, alike] of marks)
       for (const mark of alike) mark.classList.toggle("out", brushes.size > 0 && !chosen.has(trial));
-    const said = `${chosen.size} of ${lines.length} trials are chosen, in every chart and table; click on an axis to let it go.`;
-    if (sentence) sentence.textContent = brushes.size ? said : "";
+    const said = `${chosen.size} of ${lines.length} trials are chosen, in every chart and table`;
+    if (sentence) sentence.textContent = brushes.size ? `${said}; click on an axis to let it go.` : "";
   };
   for (const hit of document.querySelectorAll("#parallel .axis-hit")) {
     const svg = hit.ownerSVGElement, brush = hit.nextElementSibling, axis = +hit.dataset.axis;

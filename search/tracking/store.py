@@ -29,7 +29,7 @@ from search.settings import SearchSettings, name_metric
 from search.tracking.documents import CONFIGURATION_FILE, read_document
 from search.tracking.finding import find_experiment, require_present
 from search.tracking.moved import bring_home
-from search.tracking.names import key_of
+from search.tracking.names import best_key_of, key_of
 from search.tracking.views import FIRST_VIEW, TAG_PREFIX, view_id, view_link
 from search.tracking_uri import mask_uri, unmask_uri
 from segcore.config import FIELD_NAMES
@@ -147,7 +147,7 @@ def trials_link(settings: SearchSettings, place: Place, server: str) -> str:
 
 
 def find_best_params(uri: str, name: str, count: int) -> list[dict[str, Any]]:
-    """Return the configurations of a search's best trials, the best by its last score first.
+    """Return the configurations of a search's best trials, the best first, as the search's own files have them.
 
     Args:
         uri: MLflow's address.
@@ -165,11 +165,10 @@ def find_best_params(uri: str, name: str, count: int) -> list[dict[str, Any]]:
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
             return []
-        metric = f"metrics.`{key_of(_find_metric(client, experiment.experiment_id))}`"
-        query = f"tags.`search.stage` = 'search' and {metric} > 0"
-        runs = client.search_runs(
-            [experiment.experiment_id], query, order_by=[f"{metric} DESC"], max_results=10 * count
-        )
+        metric = f"metrics.`{best_key_of(_find_metric(client, experiment.experiment_id))}`"
+        query = f"tags.`search.stage` = 'search' and {metric} >= 0"
+        order = [f"{metric} DESC", "attributes.start_time ASC"]
+        runs = client.search_runs([experiment.experiment_id], query, order_by=order, max_results=10 * count)
         found: list[dict[str, Any]] = []
         for run in runs:
             is_trial = run.data.tags.get("search.trial") != str(PARENT)

@@ -99,6 +99,17 @@ def test_best_of_an_earlier_search_are_those_of_its_own_objective(
     assert [values["batch_size"] for values in found] == batch_sizes
 
 
+def test_best_of_an_earlier_search_are_those_with_the_highest_score_of_any_epoch(settings, place, script, stage):
+    for trial, ious in enumerate([(0.4, 0.5), (0.9, 0.1), (0.6, 0.0), (0.2, 0.5)]):
+        script.ask(trial, batch_size=trial + 1)
+        script.epochs(trial, *ious)
+        script.end(trial)
+    StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
+    found = find_best_params(place.tracking_uri, settings.name, 4)
+    # The same order as from the search's folder: 0.9, 0.6, and of two with 0.5 the earlier.
+    assert [values["batch_size"] for values in found] == [2, 3, 1, 4]
+
+
 def test_mlflow_tells_its_makers_nothing():
     program = (
         "import search.tracking.store; from mlflow.telemetry import get_telemetry_client as client; print(client())"

@@ -27,6 +27,8 @@ _ID_LETTERS: Final = 12
 _TOLD_LETTERS: Final = 6
 _MOST_PARAMS: Final = 8
 """Of parallel coordinates, whose names else run into each other."""
+_LOSS: Final = "train_loss"
+"""What a training lessens, each its own loss."""
 _MACHINE: Final = (
     "system/gpu_0_utilization_percentage",
     "system/gpu_0_memory_usage_percentage",
@@ -235,12 +237,13 @@ def view_link(
 
 
 def _glance(shown: Shown) -> list[Section]:
-    cost = [scatter(shown.hours, shown.best)]
+    course = [line(shown.key), scatter(shown.hours, shown.best)]
+    course += [line(_LOSS)] if _LOSS in shown.metrics else []
     return [
         Section(
             name="Scores: best of each trial, and confirmed", charts=[bar(shown.best), bar(shown.confirmed)], columns=2
         ),
-        Section(name="Learning curves, and score against cost", charts=[line(shown.key), *cost], columns=2, height=420),
+        Section(name="Learning curves, and score against cost", charts=course, columns=2, height=420),
         Section(name="What was drawn, and how it scored", charts=[_parallel(shown)], columns=1, height=420),
         Section(name="Pictures", charts=[pictures(shown.pictures, LATEST_STEP)], columns=1, height=700),
     ]

@@ -243,7 +243,7 @@ def history_of(*drawn: dict[str, object]) -> History:
     history = History("miou")
     for number, params in enumerate(drawn):
         history.apply(Asked(trial=number, fold=0, values={}, params=params))
-        metrics = {"miou": 0.5, "iou/car": 0.4, "iou/bus": 0.0, "iou_at/night": 0.3}
+        metrics = {"miou": 0.5, "iou/car": 0.4, "iou/bus": 0.0, "iou_at/night": 0.3, "train_loss": 0.7}
         history.apply(Epoch(trial=number, epoch=1, metrics=metrics))
     return history
 
@@ -257,6 +257,12 @@ def test_parallel_coordinates_have_what_every_trial_drew_in_the_order_of_the_spa
     (glance, *_) = build_views(shown, "id", "run")
     (parallel,) = [chart for chart in glance.state["compareRunCharts"] if chart["type"] == "PARALLEL"]
     assert (parallel["selectedParams"], parallel["selectedMetrics"]) == (["loss", "backbone"], ["miou_best"])
+
+
+def test_what_the_loss_did_stands_beside_what_the_score_did():
+    (glance, *_) = build_views(look_at(history_of({}), "gpu_hours", []), "id", "run")
+    lines = [chart["metricKey"] for chart in glance.state["compareRunCharts"] if chart["type"] == "LINE"]
+    assert lines == ["miou", "train_loss"]
 
 
 def test_bars_and_lines_by_class_condition_and_cost_are_of_the_runs_that_can_be_told_apart():

@@ -4,6 +4,7 @@ from typing import Final
 
 from mlflow import MlflowClient
 from mlflow.entities import Experiment, Run, ViewType
+from mlflow.store.db.db_types import DATABASE_ENGINES
 
 from search.place import Place
 from search.settings import SearchSettings
@@ -101,7 +102,8 @@ def ensure_experiment(client: MlflowClient, settings: SearchSettings, place: Pla
         _bring_home(experiment, place)
         return found
     artifacts = None
-    if place.tracking_uri.startswith("sqlite:"):
+    # Of a database without a server MLflow would take the folder that the command happens to run in.
+    if place.tracking_uri.partition(":")[0].partition("+")[0] in DATABASE_ENGINES:
         artifacts = (place.storage / "mlartifacts" / settings.name).as_uri()
     created: str = client.create_experiment(
         settings.name, artifact_location=artifacts, tags={"mlflow.experimentKind": "custom_model_development"}

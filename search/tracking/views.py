@@ -142,6 +142,7 @@ def build_views(shown: Shown, search_id: str, parent_id: str) -> list[View]:
     scores = [shown.best, shown.confirmed, "rank"]
     params = [f"params.`{name}`" for name in (*shown.params, *shown.some_params)]
     standing = ["tags.`state`", "tags.`reason`"]
+    verdict = "tags.`confirmation`"
     best = f"metrics.`{shown.best}`"
 
     def of_trials(*columns: str, first_alone: bool = False) -> Table:
@@ -151,8 +152,8 @@ def build_views(shown: Shown, search_id: str, parent_id: str) -> list[View]:
     return [
         _view(FIRST_VIEW, "At a glance", "scores, learning curves, choices, cost and pictures of all trials",
               _glance(shown), of_trials(*_metrics(scores), standing[0], *params)),
-        _view("leaderboard", "Leaderboard", "every trial with its scores, its state and why",
-              _leaderboard(shown), of_trials(*_metrics(scores), *standing, *params), as_table=True),
+        _view("leaderboard", "Leaderboard", "every trial with its scores, who won, its state and why",
+              _leaderboard(shown), of_trials(*_metrics(scores), verdict, *standing, *params), as_table=True),
         _view("by-class", "By class", "the IoU of every class, of the twenty best",
               [Section(name="IoU by class", charts=[bar(name) for name in shown.classes], height=320)],
               of_trials(*_metrics([shown.best, *shown.classes]), first_alone=True)),

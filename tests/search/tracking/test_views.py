@@ -259,6 +259,15 @@ def test_parallel_coordinates_have_what_every_trial_drew_in_the_order_of_the_spa
     assert (parallel["selectedParams"], parallel["selectedMetrics"]) == (["loss", "backbone"], ["miou_best"])
 
 
+def test_leaderboard_says_of_each_trial_how_it_stands_beside_the_winner():
+    """After a confirmation the winner need not be the first."""
+    (_, leaderboard, *_) = build_views(look_at(history_of({}), "gpu_hours", []), "id", "run")
+    columns = leaderboard.state["selectedColumns"]
+    assert columns[:5] == [
+        "metrics.`miou_best`", "metrics.`confirmed_miou`", "metrics.`rank`", "tags.`confirmation`", "tags.`state`",
+    ]  # fmt: skip
+
+
 def test_what_the_loss_did_stands_beside_what_the_score_did():
     (glance, *_) = build_views(look_at(history_of({}), "gpu_hours", []), "id", "run")
     lines = [chart["metricKey"] for chart in glance.state["compareRunCharts"] if chart["type"] == "LINE"]

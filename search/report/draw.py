@@ -5,10 +5,9 @@ Bars, heat maps and HTML parts are in `segcore.insight`; axes in `axes`; what ch
 
 import html
 from collections.abc import Iterable, Sequence
-from itertools import chain, pairwise
+from itertools import accumulate, chain, pairwise
 from typing import Final
-
-from rich.cells import cell_len, chop_cells
+from unicodedata import east_asian_width
 
 from search.report.axes import Axis
 from segcore.insight.page import Markup
@@ -39,7 +38,7 @@ class Plot:
 
     def __init__(self, x: Axis, y: Axis, *, width: int = WIDTH, height: int = 290) -> None:
         self._x, self._y, self._width, self._height = x, y, width, height
-        longest = max((cell_len(text) for _, text in y.ticks()), default=0)
+        longest = max((count_columns(text) for _, text in y.ticks()), default=0)
         self._left = min(_MOST_LEFT * width, _LETTER * longest + 24)
         self._bottom = height - 40.0
         self._parts: list[str] = []
@@ -139,10 +138,15 @@ def write_text(x: float, y: float, text: str, *, anchor: str = "middle", css: st
 def shorten(text: str, room: float) -> str:
     """Return a text cut to so many units."""
     letters = max(3, int(room / _LETTER))
-    if cell_len(text) <= letters:
+    if count_columns(text) <= letters:
         return text
-    # Chinese and Japanese letters are twice as wide.
-    return f"{chop_cells(text, letters - 1)[0]}…"
+    ends = accumulate(map(count_columns, text))
+    return f"{text[: sum(end < letters for end in ends)]}…"
+
+
+def count_columns(text: str) -> int:
+    """Return how many letters of the usual width a text is as wide as: of Chinese and Japanese ones each is two."""
+    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def of_trial(trial: int | None) -> str:

@@ -10,11 +10,15 @@ from search.place import Place
 from search.settings import SearchSettings
 from search.tracking.finding import find_experiment, require_present
 from search.tracking.moved import bring_home
+from search.tracking.names import name_own_run
 from search.tracking.store import PARENT, database_file
 
 SENT: Final = "search.sent"
 """The tag of a stage's own run that says how much of the journal it has."""
 _JOURNAL: Final = "search.journal"
+_MOST_EXPERIMENTS: Final = 1000
+_MOST_SEARCHES: Final = 5000
+"""Among which a search is looked for whose experiment has another name."""
 
 
 def stage_tags(settings: SearchSettings, stage_name: str, journal: str) -> dict[str, str]:
@@ -87,6 +91,30 @@ def list_searches(client: MlflowClient, experiments: list[str], most: int) -> li
     """
     query = f"tags.`search.stage` = 'search' and tags.`search.trial` = '{PARENT}'"
     return [*client.search_runs(experiments, query, max_results=most)] if experiments else []
+
+
+def find_search(client: MlflowClient, uri: str, given: str) -> Run | None:
+    """Return the own run of a search, of several that one began last; None where MLflow knows none.
+
+    Where a person called the experiment otherwise, either name is right.
+
+    Args:
+        client: of the store.
+        uri: its address.
+        given: the name of the search, or of its experiment.
+
+    Raises:
+        TrackingError: when the experiment was deleted.
+    """
+    experiment = client.get_experiment_by_name(given)
+    if experiment is not None:
+        require_present(experiment, uri)
+    runs = list_searches(client, [experiment.experiment_id], 1) if experiment is not None else []
+    if runs:
+        return runs[0]
+    known = [each.experiment_id for each in client.search_experiments(max_results=_MOST_EXPERIMENTS)]
+    own = name_own_run(given, "search")
+    return next((run for run in list_searches(client, known, _MOST_SEARCHES) if run.info.run_name == own), None)
 
 
 def ensure_experiment(client: MlflowClient, settings: SearchSettings, place: Place) -> str:

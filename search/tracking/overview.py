@@ -24,7 +24,8 @@ from search.tracking.pictures import list_picture_keys
 from search.tracking.points import hours_key
 from search.tracking.reading import identify
 from search.tracking.store import PARENT, open_client
-from search.tracking.views import View, build_views, look_at, view_tags
+from search.tracking.view_matter import look_at
+from search.tracking.views import View, build_views, view_tags
 from search.tracking_uri import mask_uri
 
 _NOTE: Final = "mlflow.note.content"

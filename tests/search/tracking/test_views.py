@@ -25,7 +25,8 @@ from search.tracking.follower import Tracker
 from search.tracking.overview import write_overview
 from search.tracking.overview_page import LOOK, link_earlier
 from search.tracking.store import open_client, trials_link
-from search.tracking.views import TAG_PREFIX, build_views, look_at, view_link, view_tags
+from search.tracking.view_matter import look_at
+from search.tracking.views import TAG_PREFIX, build_views, view_link, view_tags
 from segcore.config import TrainConfig
 from segcore.data.dividing.split import FoldSplit, write_folds
 from tests.browser import Browser, browse, needs_chromium

@@ -4,12 +4,16 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-_SPECIAL: Final = re.compile(r"[\\`*\[\]<>|~]|(?<!\w)_|_(?!\w)|!(?=\[)|&(?=#?\w+;)")
+_SPECIAL: Final = re.compile(r"[\\`*\[\]|~]|(?<!\w)_|_(?!\w)|!(?=\[)")
+_OF_TAGS: Final = re.compile(r"[<>]|&(?=#?\w+;)")
+_ENTITIES: Final = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+"""After a backslash MLflow's page takes some of them for what they are, and shows the backslash of others."""
 
 
 def plain(text: object) -> str:
     """Return a text so that Markdown shows it letter by letter, in one line."""
-    return _SPECIAL.sub(r"\\\g<0>", " ".join(str(text).split()))
+    named = _OF_TAGS.sub(lambda found: _ENTITIES[found[0]], " ".join(str(text).split()))
+    return _SPECIAL.sub(r"\\\g<0>", named)
 
 
 def code(text: str) -> str:

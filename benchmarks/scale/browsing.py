@@ -26,7 +26,8 @@ from search.insight.record import read_record
 from search.tracking.experiments import find_runs, stage_tags
 from search.tracking.reading import identify
 from search.tracking.store import PARENT, open_client
-from search.tracking.views import build_views, look_at, view_link
+from search.tracking.view_matter import look_at
+from search.tracking.views import build_views, view_link
 from tests.browser import Browser, browse
 from tests.search.report.simulated import simulate_search
 

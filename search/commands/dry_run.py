@@ -78,7 +78,7 @@ def modes_table(modes: Sequence[ModeTime], *, on_gpu: bool) -> Table:
     """Return how long an epoch takes, and a training's start, by input mode."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="An epoch", title_justify="left")
     for name in ("input", "drawn", "seconds", "start, seconds", "GPU memory" if on_gpu else "memory"):
-        table.add_column(name, justify="left" if name == "input" else "right")
+        table.add_column(name, justify="left" if name == "input" else "right", overflow="fold")
     for mode in modes:
         memory = f"{mode.memory_gib:.1f} GiB" if mode.seconds else "-"
         seconds, starts = _describe_range(mode.seconds), _describe_range(mode.start_seconds)
@@ -91,7 +91,7 @@ def stages_table(stages: Sequence[StageForecast], place: Place, at_once: int) ->
     title = f"What it would take, {count_words(at_once, 'trial')} at a time"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
     for name in ("stage", "trainings", "epochs", "starting", "time", name_device_hours(place)):
-        table.add_column(name, justify="left" if name == "stage" else "right")
+        table.add_column(name, justify="left" if name == "stage" else "right", overflow="fold")
     for each in stages:
         trainings = str(each.trainings) if each.stage == "search" else f"up to {each.trainings}"
         starting = "-" if math.isnan(each.start_share) else f"{each.start_share:.0%}"

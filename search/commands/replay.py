@@ -28,11 +28,19 @@ _NARROW: Final = (0, 1, 3, 4, 5, 7)
 """Columns that are shown where there is no room for all."""
 _SHOWN: Final = 8
 """So many trials are named in a row."""
-_TOLD: Final = (
-    "grace: epochs before a trial may be stopped, *: the search's own; tau: how well ranks then agree with the end; "
-    "stopped: trials that wait in the end; again: trials that waited and went on; saved: epochs not trained; open: "
-    "trials that go on beyond their record, for so many further epochs"
-)
+_COLUMNS: Final = {
+    "grace": "epochs before a trial may be stopped, *: the search's own",
+    "factor": "",
+    "tau": "how well ranks then agree with the end",
+    "stopped": "trials that wait in the end",
+    "again": "trials that waited and went on",
+    "saved": "epochs not trained",
+    "saved time": "",
+    "open": "trials that go on beyond their record",
+    "further": "epochs that these would take",
+    "further time": "",
+}
+"""What the columns of numbers mean, where they do not say it themselves."""
 
 
 def replay(
@@ -87,11 +95,12 @@ def decisions_table(
         winner: the search's best trial.
         wide: whether there is room for all columns.
     """
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption=_TOLD, caption_justify="left")
-    names = ("grace", "factor", "tau", "stopped", "again", "saved", "time", "open", "further", "time")
-    kept = range(len(names)) if wide else _NARROW
-    for number in kept:
-        table.add_column(names[number], justify="right")
+    kept = range(len(_COLUMNS)) if wide else _NARROW
+    shown = {name: told for number, (name, told) in enumerate(_COLUMNS.items()) if number in kept}
+    caption = "; ".join(f"{name}: {told}" for name, told in shown.items() if told)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption=caption, caption_justify="left")
+    for name in shown:
+        table.add_column(name, justify="right")
     table.add_column("winner", overflow="fold")
     own = settings.resolved_grace_epochs, settings.reduction_factor
     for row in rows:

@@ -92,6 +92,8 @@ def _show_failures(history: History, folder: SearchFolder) -> None:
     if any(trial.outcome in RETRIED for trial in ended):
         again = folder.command("resume", "--retry-failed")
         warn(f"Mend the cause, then try again with '{again}'.")
+    else:
+        warn("They would end so again: launch a search with another limit, another --space or another --set.")
 
 
 def _show_confirmation(

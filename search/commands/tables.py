@@ -173,7 +173,7 @@ def trials_table(
     other = "iou" if metric == "miou" else "miou"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("training" if trainings else "trial", "state", "epoch", metric, *([other] if wide else [])):
-        table.add_column(name, justify="left" if name == "state" else "right")
+        table.add_column(name, justify="left" if name == "state" else "right", overflow="fold")
     moment, running = now(), wide and any(trial.running for trial in trials)
     if running:
         table.add_column("heard of", justify="right")

@@ -115,7 +115,7 @@ def ensemble_table(found: EnsembleVerdict) -> Table:
     title = "Ensemble of several configurations" if found.kept else "The winner alone is the model"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
     for name in ("trial", "snapshot", f"{found.metric} alone", "weight"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     for member in sorted(found.members, key=lambda each: -each.weight):
         table.add_row(str(member.trial), str(member.snapshot), f"{member.alone:.4f}", str(member.weight or "-"))
     return table
@@ -125,7 +125,7 @@ def front_table(history: History) -> Table:
     """Return the trials that no other beats in both score and latency, the fastest first."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="No trial is both faster and better", title_justify="left")
     for name in ("trial", "latency", history.metric):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     table.add_column("configuration", overflow="fold")
     for trial in find_front(history):
         shown = (str(trial.number), f"{trial.latency_ms:.1f} ms", f"{trial.best_score:.4f}")

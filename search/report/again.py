@@ -92,8 +92,7 @@ def launch_command(settings: SearchSettings, place: Place, folds: Path) -> str:
             options += [_STATED.get(name, f"--{name.replace('_', '-')}"), _say(value)]
     options += [part for name, value in settings.fixed.items() for part in ("--set", f"{name}={_say(value)}")]
     options += ["--gpus-per-trial", f"{place.gpus_per_trial:g}", "--cpus-per-trial", f"{place.cpus_per_trial:g}"]
-    options += [part for each in place.extra for part in ("--extra", each)]
-    options += ["--layout", place.layout] if place.layout else []
+    options += _say_data(place)
     return shlex.join(["python", "-m", "search", "launch", *options, *_where(place)])
 
 
@@ -107,7 +106,7 @@ def train_command(values: Mapping[str, Any], settings: SearchSettings, place: Pl
         folds: the file of its folds.
     """
     chosen = [part for name, value in _changed(values).items() for part in ("--set", f"{name}={_say(value)}")]
-    where = ["--out", "winner", "--fold", str(settings.fold), *_say_division(settings, folds)]
+    where = ["--out", "winner", "--fold", str(settings.fold), *_say_division(settings, folds), *_say_data(place)]
     return shlex.join(["python", "-m", "segcore", "train", place.data, *where, "--objective", settings.metric, *chosen])
 
 
@@ -115,6 +114,11 @@ def _say_division(settings: SearchSettings, folds: Path) -> list[str]:
     if settings.split == "own":
         return ["--folds-file", str(folds)]
     return ["--split", "official"] if settings.split == "official" else ["--folds", str(settings.folds)]
+
+
+def _say_data(place: Place) -> list[str]:
+    extra = [part for each in place.extra for part in ("--extra", each)]
+    return [*extra, *(["--layout", place.layout] if place.layout else [])]
 
 
 def _changed(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,9 @@ Bars, heat maps and HTML parts are in `segcore.insight`; axes in `axes`; what ch
 
 import html
 from collections.abc import Iterable, Sequence
-from itertools import chain, pairwise
+from itertools import accumulate, chain, pairwise
 from typing import Final
+from unicodedata import east_asian_width
 
 from search.report.axes import Axis
 from segcore.insight.page import Markup
@@ -17,6 +18,8 @@ WIDE: Final = 980
 """Units of one that takes the whole page."""
 _LETTER: Final = 6.6
 """Width of a letter, about."""
+_MOST_LEFT: Final = 0.55
+"""Share of a chart's width that what is written beside its vertical axis may take; it holds 37 letters."""
 _RIGHT: Final = 12.0
 _TOP: Final = 10.0
 Point = tuple[float, float]
@@ -35,8 +38,8 @@ class Plot:
 
     def __init__(self, x: Axis, y: Axis, *, width: int = _WIDTH, height: int = 290) -> None:
         self._x, self._y, self._width, self._height = x, y, width, height
-        longest = max((len(text) for _, text in y.ticks()), default=0)
-        self._left = min(0.4 * width, _LETTER * longest + 24)
+        longest = max((count_columns(text) for _, text in y.ticks()), default=0)
+        self._left = min(_MOST_LEFT * width, _LETTER * longest + 24)
         self._bottom = height - 40.0
         self._parts: list[str] = []
         self._draw_axes()
@@ -97,7 +100,9 @@ class Plot:
         for value, text in self._y.ticks():
             y = self.place((self._x.low, value))[1]
             self._parts.append(f'<line class="grid" x1="{self._left:.1f}" x2="{right:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
-            self._parts.append(write_text(self._left - 5, y + 4, text, anchor="end"))
+            shown = shorten(text, self._left - 8) if self._y.names else text
+            note = text if shown != text else ""
+            self._parts.append(write_text(self._left - 5, y + 4, shown, anchor="end", note=note))
         room = (right - self._left) / max(1, len(self._x.ticks()))
         for value, text in self._x.ticks():
             x = self.place((value, self._y.low))[0]
@@ -133,7 +138,15 @@ def write_text(x: float, y: float, text: str, *, anchor: str = "middle", css: st
 def shorten(text: str, room: float) -> str:
     """Return a text cut to so many units."""
     letters = max(3, int(room / _LETTER))
-    return text if len(text) <= letters else f"{text[: letters - 1]}…"
+    if count_columns(text) <= letters:
+        return text
+    ends = accumulate(map(count_columns, text))
+    return f"{text[: sum(end < letters for end in ends)]}…"
+
+
+def count_columns(text: str) -> int:
+    """Return how many letters of the usual width a text is as wide as: of Chinese and Japanese ones each is two."""
+    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def of_trial(trial: int | None) -> str:

@@ -120,17 +120,19 @@ SCRIPT: Final = """
   document.addEventListener("click", event => { kept = trialAt(event); light(kept); });
 
   const brushes = new Map();
-  const chosen = document.getElementById("chosen");
+  const sentence = document.getElementById("chosen");
   const filter = () => {
-    let left = 0, all = 0;
-    for (const line of document.querySelectorAll("#parallel polyline[data-t]")) {
+    const lines = [...document.querySelectorAll("#parallel polyline[data-t]")], chosen = new Set();
+    for (const line of lines) {
       const points = line.getAttribute("points").split(" ").map(each => +each.split(",")[1]);
-      const out = [...brushes].some(([axis, [low, high]]) => points[axis] < low || points[axis] > high);
-      for (const mark of marks.get(line.dataset.t)) mark.classList.toggle("out", out);
-      all += 1; left += !out;
+      if ([...brushes].every(([axis, [low, high]]) => points[axis] >= low && points[axis] <= high))
+        chosen.add(line.dataset.t);
     }
-    const said = `${left} of ${all} trials are chosen, in every chart and table; click on an axis to let it go.`;
-    if (chosen) chosen.textContent = brushes.size ? said : "";
+    // A trial without a score has no line, so nothing chooses it.
+    for (const [trial, alike] of marks)
+      for (const mark of alike) mark.classList.toggle("out", brushes.size > 0 && !chosen.has(trial));
+    const said = `${chosen.size} of ${lines.length} trials are chosen, in every chart and table`;
+    if (sentence) sentence.textContent = brushes.size ? `${said}; click on an axis to let it go.` : "";
   };
   for (const hit of document.querySelectorAll("#parallel .axis-hit")) {
     const svg = hit.ownerSVGElement, brush = hit.nextElementSibling, axis = +hit.dataset.axis;

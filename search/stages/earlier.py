@@ -10,7 +10,7 @@ from search.opening import read_what
 from search.place import Place
 from search.space.first import validate_given
 from search.storage import name_storage
-from search.tracking.store import find_best_params
+from search.tracking.best_runs import find_best_params
 from search.tracking_uri import mask_uri
 from segcore.errors import ConfigError
 

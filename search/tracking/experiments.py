@@ -4,16 +4,21 @@ from typing import Final
 
 from mlflow import MlflowClient
 from mlflow.entities import Experiment, Run, ViewType
+from mlflow.store.db.db_types import DATABASE_ENGINES
 
 from search.place import Place
 from search.settings import SearchSettings
 from search.tracking.finding import find_experiment, require_present
 from search.tracking.moved import bring_home
+from search.tracking.names import name_own_run
 from search.tracking.store import PARENT, database_file
 
 SENT: Final = "search.sent"
 """The tag of a stage's own run that says how much of the journal it has."""
 _JOURNAL: Final = "search.journal"
+_MOST_EXPERIMENTS: Final = 1000
+_MOST_SEARCHES: Final = 5000
+"""Among which a search is looked for whose experiment has another name."""
 
 
 def stage_tags(settings: SearchSettings, stage_name: str, journal: str) -> dict[str, str]:
@@ -88,6 +93,30 @@ def list_searches(client: MlflowClient, experiments: list[str], most: int) -> li
     return [*client.search_runs(experiments, query, max_results=most)] if experiments else []
 
 
+def find_search(client: MlflowClient, uri: str, given: str) -> Run | None:
+    """Return the own run of a search, of several that one began last; None where MLflow knows none.
+
+    Where a person called the experiment otherwise, either name is right.
+
+    Args:
+        client: of the store.
+        uri: its address.
+        given: the name of the search, or of its experiment.
+
+    Raises:
+        TrackingError: when the experiment was deleted.
+    """
+    experiment = client.get_experiment_by_name(given)
+    if experiment is not None:
+        require_present(experiment, uri)
+    runs = list_searches(client, [experiment.experiment_id], 1) if experiment is not None else []
+    if runs:
+        return runs[0]
+    known = [each.experiment_id for each in client.search_experiments(max_results=_MOST_EXPERIMENTS)]
+    own = name_own_run(given, "search")
+    return next((run for run in list_searches(client, known, _MOST_SEARCHES) if run.info.run_name == own), None)
+
+
 def ensure_experiment(client: MlflowClient, settings: SearchSettings, place: Place) -> str:
     """Return the experiment of a search, which is made where there is none.
 
@@ -101,7 +130,8 @@ def ensure_experiment(client: MlflowClient, settings: SearchSettings, place: Pla
         _bring_home(experiment, place)
         return found
     artifacts = None
-    if place.tracking_uri.startswith("sqlite:"):
+    # Of a database without a server MLflow would take the folder that the command happens to run in.
+    if place.tracking_uri.partition(":")[0].partition("+")[0] in DATABASE_ENGINES:
         artifacts = (place.storage / "mlartifacts" / settings.name).as_uri()
     created: str = client.create_experiment(
         settings.name, artifact_location=artifacts, tags={"mlflow.experimentKind": "custom_model_development"}

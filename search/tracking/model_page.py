@@ -7,6 +7,7 @@ import json
 import math
 import shlex
 from dataclasses import dataclass
+from itertools import accumulate
 from statistics import stdev
 from typing import Any, Final
 
@@ -16,13 +17,17 @@ from mlflow.exceptions import MlflowException
 
 from search.markdown import code_block, plain
 from search.settings import SearchSettings
-from search.tracking.names import TAG_LETTERS, clean_text
+from search.tracking.names import DESCRIPTION_LETTERS, TAG_LETTERS, clean_text
+from segcore.counting import count_words
 
 CHAMPION: Final = "champion"
 """The alias of the version to use: models:/NAME@champion."""
 
 _GAP: Final = "&emsp;"
 """MLflow draws the columns of a table without a space between them."""
+_CLASSES_HEAD: Final = ("| index | class | colour | IoU | scored |", "| --- | --- | --- | --- | --- |")
+_FRAME_LETTERS: Final = 150
+"""Of a table of classes beside its rows, about."""
 _DATA: Final = "street.data"
 _METRIC: Final = "street.metric"
 _SCORE: Final = "street.score"
@@ -86,16 +91,17 @@ class ModelCard:
             fetch: the command that copies the model out of MLflow.
         """
         address = {"python_uri": json.dumps(uri), "shell_uri": shlex.quote(uri)}
-        return "\n\n".join(
+        told = "\n\n".join(
             [
                 f"{len(self.document['members'])} networks of {self._tell_trials()} of search "
                 f"`{self.settings.name}`, whose probabilities are averaged.",
                 self._tell_score() if self.ensemble is None else self._tell_ensemble(self.ensemble),
                 _HOW_TO_CALL.format(name=name, version=version, fetch=code_block([fetch]), **address),
                 f"Data: `{self.data}`; another file, class or split would have another digest.",
-                self._list_classes(),
             ]
         )
+        page = f"{told}\n\n{self._list_classes(DESCRIPTION_LETTERS - len(told))}"
+        return clean_text(page, DESCRIPTION_LETTERS)
 
     def _tell_trials(self) -> str:
         if self.ensemble is None:
@@ -123,14 +129,23 @@ class ModelCard:
             "network that had not seen it. The networks together were not scored."
         )
 
-    def _list_classes(self) -> str:
-        scores, scored = self.notes["out_of_fold"], self.document["classes"].get("scored", [])
-        rows = [
-            f"| {index} | {plain(each['name'])}{_GAP} | {_tell_colour(each)}{_GAP} | "
-            f"{_tell_iou(scores.get('iou/' + each['name']))}{_GAP} | {'yes' if each['name'] in scored else ''} |"
-            for index, each in enumerate(self.document["classes"]["classes"])
-        ]
-        return "\n".join(["| index | class | colour | IoU | scored |", "| --- | --- | --- | --- | --- |", *rows])
+    def _list_classes(self, letters: int) -> str:
+        """Return the table of the classes, of which so many letters hold not all: the scored ones before the others."""
+        classes, scored = self.document["classes"]["classes"], self.document["classes"].get("scored", [])
+        rows = [self._tell_class(index, each, is_scored=each["name"] in scored) for index, each in enumerate(classes)]
+        order = sorted(range(len(rows)), key=lambda index: classes[index]["name"] not in scored)
+        ends = accumulate(len(rows[index]) + 1 for index in order)
+        shown = sorted(index for index, end in zip(order, ends, strict=True) if end <= letters - _FRAME_LETTERS)
+        left = len(rows) - len(shown)
+        more = [f"\n{count_words(left, 'more is', 'more are')} in its `ensemble.json`."] if left else []
+        return "\n".join([*_CLASSES_HEAD, *(rows[index] for index in shown), *more])
+
+    def _tell_class(self, index: int, each: dict[str, Any], *, is_scored: bool) -> str:
+        score = self.notes["out_of_fold"].get(f"iou/{each['name']}")
+        return (
+            f"| {index} | {plain(each['name'])}{_GAP} | {_tell_colour(each)}{_GAP} | {_tell_iou(score)}{_GAP} | "
+            f"{'yes' if is_scored else ''} |"
+        )
 
 
 _HOW_TO_CALL: Final = """```python

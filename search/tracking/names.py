@@ -15,6 +15,8 @@ _TEXT_BYTES_LOST: Final = re.compile("[\ud800-\udfff\x00]")
 
 PARAM_LETTERS: Final = 6000
 TAG_LETTERS: Final = 8000
+DESCRIPTION_LETTERS: Final = 5000
+"""Of a registered model; MLflow checks them not, but databases other than SQLite refuse more."""
 
 CLASSES: Final = "class/"
 CONDITIONS: Final = "condition/"

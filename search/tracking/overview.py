@@ -24,11 +24,15 @@ from search.tracking.pictures import list_picture_keys
 from search.tracking.points import hours_key
 from search.tracking.reading import identify
 from search.tracking.store import PARENT, open_client
-from search.tracking.views import View, build_views, look_at, view_tags
+from search.tracking.view_matter import look_at
+from search.tracking.views import View, build_views, view_tags
 from search.tracking_uri import mask_uri
 
 _NOTE: Final = "mlflow.note.content"
 """The tag that MLflow shows as a description, as Markdown."""
+_CONFIRMATION: Final = "confirmation"
+"""The tag that says how a trial stands beside the winner, or that it is the winner."""
+_FORMER: Final = "confirmed before; not among those that are compared now"
 _OPENS: Final = " (open: why, cost, use)"
 """Short, for beside its Assistant MLflow shows a hundred letters of the line."""
 _EXPERIMENT_LETTERS: Final = 20_000
@@ -59,7 +63,8 @@ def write_overview(place: Place, folder: SearchFolder) -> None:
     parent = runs.get(PARENT)
     if parent is None:
         return
-    _send_new(client, runs, _tell_search(record) | {PARENT: _tell_winner(record, parent.data.metrics)})
+    told = _tell_search(record) | {PARENT: _tell_winner(record, parent.data.metrics)}
+    _send_new(client, runs, {number: _tell_former(run) | told.get(number, {}) for number, run in runs.items()})
     shown = look_at(record.history, hours_key(place), list_picture_keys(record.history))
     views = build_views(shown, record.settings.search_id, parent.info.run_id)
     _write_views(client, experiment, views, record, parent)
@@ -97,8 +102,8 @@ def _write_views(
 
 def _send_new(client: MlflowClient, runs: Mapping[int, Run], told: Mapping[int, Mapping[str, float | str]]) -> None:
     """Write numbers and texts that runs lack, or have otherwise."""
-    for number in told.keys() & runs.keys():
-        run, items = runs[number], told[number]
+    for number, items in told.items():
+        run = runs[number]
         new = {key: value for key, value in items.items() if run.data.metrics.get(key, run.data.tags.get(key)) != value}
         stamp = int(time.time() * 1000)
         metrics = [Metric(key, value, stamp, 0) for key, value in new.items() if isinstance(value, float)]
@@ -136,13 +141,18 @@ def _tell_search(record: Record) -> dict[int, dict[str, float | str]]:
         if contender.score is not None:
             told[contender.trial] = {
                 key_made_of("confirmed_", metric): contender.score,
-                "confirmation": contender.verdict,
+                _CONFIRMATION: contender.verdict,
                 **_ends(metric, contender.interval),
             }
     closed = record.retraining.closed
     if closed is not None and record.best is not None and record.is_model_current and metric in closed.metrics:
         told.setdefault(record.best.trial, {})[key_made_of("out_of_fold_", metric)] = closed.metrics[metric]
     return told
+
+
+def _tell_former(run: Run) -> dict[str, float | str]:
+    """Return what is said of a run that was confirmed before the search went on, unless there is more to say of it."""
+    return {_CONFIRMATION: _FORMER} if run.data.tags.get(_CONFIRMATION) else {}
 
 
 def _ends(metric: str, interval: Ends | None) -> dict[str, float | str]:

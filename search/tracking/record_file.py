@@ -29,9 +29,8 @@ from search.storage import name_storage
 from search.tracking.artifacts import artifact_errors
 from search.tracking.check import check_tracking
 from search.tracking.documents import SETTINGS_FILE, read_document
-from search.tracking.experiments import find_run, list_searches, stage_tags
-from search.tracking.finding import find_experiment, require_present
-from search.tracking.names import name_own_run
+from search.tracking.experiments import find_run, find_search, stage_tags
+from search.tracking.finding import find_experiment
 from search.tracking.reading import identify
 from search.tracking.store import PARENT, database_file, open_client, readable, told
 from search.tracking_uri import mask_uri
@@ -46,8 +45,6 @@ _MOST_BYTES: Final = 2**31
 _MOST_FILES: Final = 10_000
 _MOST_SENT_BYTES: Final = 1 << 20
 _NAMED: Final = 20
-_MOST_EXPERIMENTS: Final = 1000
-_MOST_SEARCHES: Final = 5000
 
 
 def send_record(place: Place, folder: SearchFolder, stage: str) -> None:
@@ -109,7 +106,7 @@ def find_own_name(uri: str, given: str) -> str:
     _require_answer(uri)
     with readable(uri):
         client = open_client(uri)
-        settings = read_document(client, _find_search(client, uri, given).info.run_id, SETTINGS_FILE).get("settings")
+        settings = read_document(client, _require_search(client, uri, given).info.run_id, SETTINGS_FILE).get("settings")
     # Whoever can write into MLflow could call a search so that it leads out of any folder.
     return require_name(str(settings.get("name", given) if isinstance(settings, dict) else given))
 
@@ -134,7 +131,7 @@ def fetch_record(uri: str, given: str, folder: SearchFolder) -> None:
     try:
         with readable(uri):
             client = open_client(uri)
-            file = _download(client, _find_search(client, uri, given), uri, folder.name, storage)
+            file = _download(client, _require_search(client, uri, given), uri, folder.name, storage)
         shutil.rmtree(part, ignore_errors=True)
         _unpack(file, part, storage)
         shutil.rmtree(folder.root, ignore_errors=True)
@@ -187,23 +184,11 @@ def _download(client: MlflowClient, run: Run, uri: str, name: str, storage: Path
         ) from error
 
 
-def _find_search(client: MlflowClient, uri: str, given: str) -> Run:
-    """Return the own run of a search; of several that one began last.
-
-    Where a person called the experiment otherwise, either name is right.
-    """
-    experiment = client.get_experiment_by_name(given)
-    if experiment is not None:
-        require_present(experiment, uri)
-    runs = list_searches(client, [experiment.experiment_id], 1) if experiment is not None else []
-    if runs:
-        return runs[0]
-    known = {each.experiment_id: each.name for each in client.search_experiments(max_results=_MOST_EXPERIMENTS)}
-    own = name_own_run(given, "search")
-    called = [run for run in list_searches(client, [*known], _MOST_SEARCHES) if run.info.run_name == own]
-    if called:
-        return called[0]
-    names = sorted(name for name in known.values() if name != "Default")[:_NAMED]
+def _require_search(client: MlflowClient, uri: str, given: str) -> Run:
+    run = find_search(client, uri, given)
+    if run is not None:
+        return run
+    names = sorted(each.name for each in client.search_experiments() if each.name != "Default")[:_NAMED]
     there = f"there are {', '.join(names)}" if names else "there is none at all"
     raise TrackingError(f"No search {given!r} in {mask_uri(uri)}; {there}. Give MLflow's address with --tracking-uri.")
 

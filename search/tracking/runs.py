@@ -13,7 +13,7 @@ from mlflow.entities import Metric
 
 from search.folder import SearchFolder, StageFolder
 from search.memory.events import Asked, Closed, Epoch, Event, Opened, TrialEvent
-from search.memory.history import History, TrialRecord
+from search.memory.history import History, TrialRecord, count_ends
 from search.memory.journal import read_events
 from search.memory.trials import WHOLE
 from search.place import Place, place_values
@@ -27,7 +27,17 @@ from search.tracking.pictures import LATEST_STEP
 from search.tracking.points import SECONDS, Point, Points
 from search.tracking.reading import identify
 from search.tracking.sent import Sent, stamp_of
-from search.tracking.states import CLOSED, States, end_stamp, ended, interrupted, rank_stopped, running
+from search.tracking.states import (
+    CLOSED,
+    State,
+    States,
+    end_stamp,
+    ended,
+    interrupted,
+    rank_stopped,
+    running,
+    scoreless,
+)
 from search.tracking.store import PARENT, open_client
 from search.tracking.writer import KnownRun, RunWriter, know
 
@@ -113,11 +123,12 @@ class StageRuns:
             self._writer.log_tags(self._runs[PARENT], {SENT: position})
 
     def settle(self) -> None:
-        """Mark what no process runs any more as interrupted."""
+        """Mark what no process runs any more as interrupted, and a search in vain as failed."""
         for number in sorted(self._told.open_trials & self._runs.keys()):
-            self._interrupt(self._runs[number])
+            self._leave(self._runs[number], interrupted())
         if not self._told.is_closed:
-            self._interrupt(self._runs[PARENT])
+            state = scoreless(count_ends(self._history.in_order)) if self._was_in_vain else interrupted()
+            self._leave(self._runs[PARENT], state)
 
     def _learn(self, event: Event) -> list[Point]:
         """Take an event into account; return the points that MLflow is to have now."""
@@ -214,9 +225,15 @@ class StageRuns:
             run.is_deleted = False
         return run
 
-    def _interrupt(self, run: KnownRun) -> None:
+    def _leave(self, run: KnownRun, state: State) -> None:
         if run.status == "RUNNING" and not run.is_deleted:
-            self._writer.change(run, interrupted(), int(self._told.time * 1000))
+            self._writer.change(run, state, int(self._told.time * 1000))
+
+    @property
+    def _was_in_vain(self) -> bool:
+        """Whether this is a search whose trials have all ended, and none can win."""
+        is_over = self._stage_name == "search" and len(self._history.trials) >= self._settings.trials
+        return is_over and not self._told.open_trials and not self._history.eligible
 
     def _close(self, event: Closed) -> None:
         parent, stamp = self._runs[PARENT], stamp_of(event)

@@ -68,7 +68,11 @@ def is_single(given: Any) -> bool:
     """Say whether what was given is one image, not several."""
     if isinstance(given, np.ndarray):
         return given.ndim in (2, 3) and given.dtype != np.dtype(object)
-    return np.ndim(given[0]) == 2 if len(given) else False
+    try:
+        return np.ndim(given[0]) == 2 if len(given) else False
+    except ValueError:
+        # Lists of several lengths are no array; which image they are in is told when it is read.
+        return False
 
 
 def read_image(given: Any, name: str) -> npt.NDArray[np.uint8]:

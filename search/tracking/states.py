@@ -114,6 +114,15 @@ def interrupted() -> State:
     return State(status="KILLED", outcome=INTERRUPTED, state=INTERRUPTED, reason=reason)
 
 
+def scoreless(ends: str) -> State:
+    """Return how a search stands whose trials have all ended without a score.
+
+    Args:
+        ends: how many ended in which way, in words.
+    """
+    return State(status="FAILED", outcome="failed", state="ended without a score", reason=f"no trial can win: {ends}")
+
+
 def ended(trial: TrialRecord, *, closed: bool = False) -> State:
     """Return how a trial stands that has an outcome.
 

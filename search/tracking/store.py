@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 import requests
@@ -19,22 +19,17 @@ import sqlalchemy
 import urllib3
 from filelock import FileLock
 from mlflow import MlflowClient
-from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from search.folder import command_line
-from search.memory.outcome import FAILURES
 from search.place import Place
-from search.settings import SearchSettings, name_metric
-from search.tracking.documents import CONFIGURATION_FILE, read_document
+from search.settings import SearchSettings
 from search.tracking.finding import find_experiment, require_present
 from search.tracking.moved import bring_home
 from search.tracking.names import key_of
 from search.tracking.views import FIRST_VIEW, TAG_PREFIX, view_id, view_link
 from search.tracking_uri import mask_uri, unmask_uri
-from segcore.config import FIELD_NAMES
 from segcore.errors import StorageError, StreetError, TrackingError
-from segcore.scoring.objective import FIRST_METRIC
 
 PARENT: Final = -1
 """What the parent run has for a trial's number."""
@@ -144,54 +139,6 @@ def trials_link(settings: SearchSettings, place: Place, server: str) -> str:
     """
     with readable(place.tracking_uri):
         return _find_link(settings, place, server)
-
-
-def find_best_params(uri: str, name: str, count: int) -> list[dict[str, Any]]:
-    """Return the configurations of a search's best trials, the best by its last score first.
-
-    Args:
-        uri: MLflow's address.
-        name: of the search; of several, the trials of all count.
-        count: at most so many.
-
-    Returns:
-        `TrainConfig` values by name; none when MLflow knows no such search.
-
-    Raises:
-        TrackingError: when MLflow cannot be asked.
-    """
-    with readable(uri):
-        client = open_client(uri)
-        experiment = client.get_experiment_by_name(name)
-        if experiment is None:
-            return []
-        metric = f"metrics.`{key_of(_find_metric(client, experiment.experiment_id))}`"
-        query = f"tags.`search.stage` = 'search' and {metric} > 0"
-        runs = client.search_runs(
-            [experiment.experiment_id], query, order_by=[f"{metric} DESC"], max_results=10 * count
-        )
-        found: list[dict[str, Any]] = []
-        for run in runs:
-            is_trial = run.data.tags.get("search.trial") != str(PARENT)
-            if len(found) < count and is_trial and run.data.tags.get("outcome") not in FAILURES:
-                values = read_values(client, run)
-                found += [values] if values not in found else []
-    return found
-
-
-def read_values(client: MlflowClient, run: Run) -> dict[str, Any]:
-    """Return the configuration of a trial's run; where its file is lost, what of it are parameters."""
-    document = read_document(client, run.info.run_id, CONFIGURATION_FILE)
-    values = document.get("values", run.data.params)
-    return {name: value for name, value in values.items() if name in FIELD_NAMES}
-
-
-def _find_metric(client: MlflowClient, experiment_id: str) -> str:
-    """Return what decided in the latest search of an experiment."""
-    query = f"tags.`search.stage` = 'search' and tags.`search.trial` = '{PARENT}'"
-    parents = client.search_runs([experiment_id], query, max_results=1)
-    objective: str = parents[0].data.params.get("objective", "") if parents else ""
-    return name_metric(objective) or FIRST_METRIC
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """The prepared views of a search in MLflow: tags of its experiment, listed in the menu Views and opened by links.
 
-How MLflow keeps a view is in `view_charts`. What is shown follows from the search's trials, so a view is written again
-when they have something new to show; each has one place, so that a resumed search replaces it.
+How MLflow keeps a view is in `view_charts`, what there is to show in `view_matter`. That follows from the search's
+trials, so a view is written again when they have something new to show; each has one place, so that a resumed search
+replaces it.
 """
 
 import base64
@@ -12,10 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
-from search.memory.history import History, TrialRecord
-from search.tracking.names import CLASSES, CONDITIONS, best_key_of, key_made_of, key_of
 from search.tracking.pictures import LATEST_STEP
 from search.tracking.view_charts import Section, Table, bar, build_state, line, parallel, pictures, scatter
+from search.tracking.view_matter import Shown
 
 TAG_PREFIX: Final = "mlflow.sharedViewState."
 FIRST_VIEW: Final = "at-a-glance"
@@ -27,6 +27,8 @@ _ID_LETTERS: Final = 12
 _TOLD_LETTERS: Final = 6
 _MOST_PARAMS: Final = 8
 """Of parallel coordinates, whose names else run into each other."""
+_LOSS: Final = "train_loss"
+"""What a training lessens, each its own loss."""
 _MACHINE: Final = (
     "system/gpu_0_utilization_percentage",
     "system/gpu_0_memory_usage_percentage",
@@ -36,51 +38,6 @@ _MACHINE: Final = (
     "system/system_memory_usage_percentage",
 )
 """What the machine of a trial did, see `search.run.system`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """What a search has to show.
-
-    Args:
-        metric: what decides.
-        params: what every trial drew.
-        some_params: what only some drew.
-        classes: metrics of classes.
-        conditions: metrics of conditions.
-        pictures: keys of pictures.
-        hours: metric of what a trial cost.
-        metrics: whatever some trial reported at last that is not 0.
-    """
-
-    metric: str
-    params: Sequence[str]
-    some_params: Sequence[str]
-    classes: Sequence[str]
-    conditions: Sequence[str]
-    pictures: Sequence[str]
-    hours: str
-    metrics: frozenset[str]
-
-    @property
-    def key(self) -> str:
-        """MLflow's name of the metric that decides."""
-        return key_of(self.metric)
-
-    @property
-    def best(self) -> str:
-        """The highest score of a trial."""
-        return best_key_of(self.metric)
-
-    @property
-    def confirmed(self) -> str:
-        """The score on further folds."""
-        return key_made_of("confirmed_", self.metric)
-
-    @property
-    def out_of_fold(self) -> str:
-        """The score of the retraining."""
-        return key_made_of("out_of_fold_", self.metric)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,31 +59,6 @@ class View:
     as_table: bool = False
 
 
-def look_at(history: History, hours: str, picture_keys: Sequence[str]) -> Shown:
-    """Return what a search has to show by now.
-
-    Args:
-        history: its trials.
-        hours: metric of what a trial cost.
-        picture_keys: of the pictures that its runs have.
-    """
-    trials = history.in_order
-    last = [trial.epochs[trial.last_epoch].metrics for trial in trials if trial.epochs]
-    seen = {key_of(name) for metrics in last for name, value in metrics.items() if value != 0}
-    drawn = [trial.params.keys() for trial in trials if trial.params]
-    common = set.intersection(*map(set, drawn)) if drawn else set()
-    return Shown(
-        metric=history.metric,
-        params=sorted(common, key=lambda name: _place_of(name, trials)),
-        some_params=sorted(set().union(*drawn) - common),
-        classes=sorted(name for name in seen if name.startswith(CLASSES)),
-        conditions=sorted(name for name in seen if name.startswith(CONDITIONS)),
-        pictures=sorted(picture_keys),
-        hours=hours,
-        metrics=frozenset(seen),
-    )
-
-
 def build_views(shown: Shown, search_id: str, parent_id: str) -> list[View]:
     """Return every view of a search, the one to begin with first.
 
@@ -140,6 +72,7 @@ def build_views(shown: Shown, search_id: str, parent_id: str) -> list[View]:
     scores = [shown.best, shown.confirmed, "rank"]
     params = [f"params.`{name}`" for name in (*shown.params, *shown.some_params)]
     standing = ["tags.`state`", "tags.`reason`"]
+    verdict = "tags.`confirmation`"
     best = f"metrics.`{shown.best}`"
 
     def of_trials(*columns: str, first_alone: bool = False) -> Table:
@@ -149,8 +82,8 @@ def build_views(shown: Shown, search_id: str, parent_id: str) -> list[View]:
     return [
         _view(FIRST_VIEW, "At a glance", "scores, learning curves, choices, cost and pictures of all trials",
               _glance(shown), of_trials(*_metrics(scores), standing[0], *params)),
-        _view("leaderboard", "Leaderboard", "every trial with its scores, its state and why",
-              _leaderboard(shown), of_trials(*_metrics(scores), *standing, *params), as_table=True),
+        _view("leaderboard", "Leaderboard", "every trial with its scores, who won, its state and why",
+              _leaderboard(shown), of_trials(*_metrics(scores), verdict, *standing, *params), as_table=True),
         _view("by-class", "By class", "the IoU of every class, of the twenty best",
               [Section(name="IoU by class", charts=[bar(name) for name in shown.classes], height=320)],
               of_trials(*_metrics([shown.best, *shown.classes]), first_alone=True)),
@@ -235,12 +168,13 @@ def view_link(
 
 
 def _glance(shown: Shown) -> list[Section]:
-    cost = [scatter(shown.hours, shown.best)]
+    course = [line(shown.key), scatter(shown.hours, shown.best)]
+    course += [line(_LOSS)] if _LOSS in shown.metrics else []
     return [
         Section(
             name="Scores: best of each trial, and confirmed", charts=[bar(shown.best), bar(shown.confirmed)], columns=2
         ),
-        Section(name="Learning curves, and score against cost", charts=[line(shown.key), *cost], columns=2, height=420),
+        Section(name="Learning curves, and score against cost", charts=course, columns=2, height=420),
         Section(name="What was drawn, and how it scored", charts=[_parallel(shown)], columns=1, height=420),
         Section(name="Pictures", charts=[pictures(shown.pictures, LATEST_STEP)], columns=1, height=700),
     ]
@@ -289,8 +223,3 @@ def _parallel(shown: Shown) -> Any:
 
 def _metrics(names: Iterable[str]) -> list[str]:
     return [f"metrics.`{name}`" for name in names]
-
-
-def _place_of(name: str, trials: Sequence[TrialRecord]) -> int:
-    """Return where a space draws a choice."""
-    return min([*trial.params].index(name) for trial in trials if name in trial.params)

@@ -37,7 +37,7 @@ def choose_best(history: History, settings: SearchSettings) -> Winner:
     if not ranked:
         raise CheckpointError(
             f"Search {settings.name!r} has no trial with a score yet; of {count_words(len(history.trials), 'trial')}: "
-            f"{count_ends(history.in_order)}. Their logs say why."
+            f"{count_ends(history.in_order)}. 'status' says why, and what to do."
         )
     return _describe_trial(ranked[0], history, settings)
 

@@ -45,6 +45,10 @@ def test_text_of_letters_stays_as_it_is():
     assert plain(text) == text
 
 
+def test_signs_of_tags_get_no_backslash_which_the_page_of_mlflow_would_show():
+    assert plain("<b>car</b> &lt; a & b") == "&lt;b&gt;car&lt;/b&gt; &amp;lt; a & b"
+
+
 def test_a_stroke_parts_no_cell():
     cells = READER.render(f"| a | b |\n| - | - |\n| {plain('c|d')} | e |")
     assert "<td>c|d</td>" in cells

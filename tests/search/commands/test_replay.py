@@ -99,3 +99,11 @@ def test_replay_fits_60_columns(replay, monkeypatch):
     text = replay(UPSET, "--grace-epochs", "1", "--reduction-factor", "2")
     assert max(len(line.rstrip()) for line in text.splitlines()[:7]) <= 60
     assert "…" not in text
+
+
+@pytest.mark.parametrize(("width", "told"), [(80, False), (240, True)])
+def test_columns_that_there_is_no_room_for_are_not_explained(replay, monkeypatch, width, told):
+    monkeypatch.setattr(console, "_width", width)
+    text = " ".join(replay(UPSET).split())
+    assert "grace: epochs before a trial may be stopped" in text
+    assert [f"{name}: " in text for name in ("tau", "further")] == [told, told]

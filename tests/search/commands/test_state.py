@@ -124,6 +124,7 @@ def test_search_whose_trials_all_failed_says_why(make_search, capsys, outcome, a
     told = search.tell(capsys)
     assert told.startswith(f"No trial can win: 3 {outcome}. The last to end, trial 0, {outcome}: no disk [/red]")
     assert ("try again with 'python -m search resume streets --retry-failed" in told) is again
+    assert ("They would end so again: launch a search with another limit" in told) is not again
     assert "confirm" not in told
 
 

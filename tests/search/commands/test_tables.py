@@ -230,3 +230,11 @@ def test_trials_table_fits_60_columns_and_says_why(render, make_history):
     assert "rank 5 of 6" in told
     assert "OSError: no disk" in told
     assert "Traceback" not in told
+
+
+def test_a_long_name_of_what_decides_is_shown_whole_in_60_columns(render, make_history):
+    name = "iou/construction--flat--pedestrian-area"
+    text = render(trials_table(make_history(every_state).in_order, name, wide=False), 60)
+    head = text[: text.index("──")]
+    assert name in "".join(head.replace("trial", "").replace("state", "").split()).replace("epoch", "")
+    assert "…" not in text

@@ -35,6 +35,16 @@ def test_a_search_is_launched_again_with_what_it_was_launched_with(make_settings
     assert all(option in help_text for option in told)
 
 
+def test_both_are_trained_again_on_the_data_that_joined_them(make_settings, make_place):
+    place = make_place(extra=["/a b", "/more"], layout="pairs")
+    values = TrainConfig.from_values({}).values()
+    for command in (
+        launch_command(make_settings(), place, FOLDS),
+        train_command(values, make_settings(), place, FOLDS),
+    ):
+        assert "--extra '/a b' --extra /more --layout pairs" in command
+
+
 def test_a_long_time_is_written_out(make_settings, make_place):
     command = launch_command(make_settings(time_budget_seconds=30 * 86400.0), make_place(), FOLDS)
     assert parse_duration(options_of(command)["--time-budget"], "--time-budget") == 30 * 86400

@@ -35,7 +35,19 @@ def test_steps_go_level_and_then_up():
 def test_texts_are_escaped_and_cut_to_their_room():
     assert shorten("tf_efficientnet_lite0", 66) == "tf_effici…"
     assert shorten("ce", 5) == "ce"
+    # Ten letters fit, and a Japanese one takes the room of two.
+    assert shorten("歩行者と自転車", 66) == "歩行者と…"
+    assert shorten("歩行者", 66) == "歩行者"
     plot = Plot(Axis(label="<x>", low=0, high=1, names=[(0, "<a>")]), Axis(label="&", low=0, high=1))
     assert "<x>" not in plot.render('"')
     assert "&lt;x&gt;" in plot.render('"')
     assert 'aria-label="&quot;"' in plot.render('"')
+
+
+def test_names_beside_an_axis_leave_room_for_its_marks_and_are_told_whole_by_a_pointer():
+    name = "construction--flat--pedestrian-area"
+    for text, shown in ((name, name), ("x" * 100, f"{'x' * 36}…")):
+        plot = Plot(Axis(label="", low=0, high=1), Axis(label="", low=0, high=1, names=[(0.5, text)]), width=460)
+        assert plot.place((0, 0))[0] <= 0.55 * 460
+        assert f">{shown}<" in plot.render("")
+        assert (f"<title>{text}</title>" in plot.render("")) is (shown != text)

@@ -85,6 +85,8 @@ def test_a_page_of_500_trials_is_read_and_searched_in_a_browser_at_any_width(pag
         chosen = browser.run("document.getElementById('chosen').textContent")
         assert re.fullmatch(r"\d+ of 49\d trials are chosen, in every chart and table; .*", chosen)
         assert 400 < browser.run("document.querySelectorAll('tr.out').length") < 500
+        # One without a score has no line that could be chosen.
+        assert browser.run(_CHOSEN_WITHOUT_LINE) == []
         browser.run(f"for (const [kind, share] of {_CLICK}) point(hits.at(-1), kind, share)")
         assert browser.run("document.querySelectorAll('.out').length") == 0
 
@@ -92,6 +94,10 @@ def test_a_page_of_500_trials_is_read_and_searched_in_a_browser_at_any_width(pag
 _SCROLLING = """
 [...document.querySelectorAll(".verdict .scroll")].filter(table => table.scrollWidth > table.clientWidth)
     .map(table => table.innerText)
+"""
+_CHOSEN_WITHOUT_LINE = """
+[...document.querySelectorAll("tr[data-t]:not(.out)")].map(row => row.dataset.t)
+    .filter(trial => !document.querySelector(`#parallel polyline[data-t="${trial}"]`))
 """
 _POINTER = """
 const hits = [...document.querySelectorAll("#parallel .axis-hit")];

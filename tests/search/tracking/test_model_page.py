@@ -110,3 +110,16 @@ def test_page_of_a_model_has_classes_scores_and_how_it_is_called(make_card):
     assert f"```\n{FETCH}\n```" in page
     assert "mlflow models serve -m models:/streets/3" in page
     assert '{"inputs": IMAGE}' in page
+
+
+def test_page_of_many_classes_fits_every_database_and_has_the_scored_ones(make_card):
+    card = make_card(0.6)
+    names = [f"traffic sign, kind {number:03d}" for number in range(150)]
+    classes = [{"name": name, "rgb": [number, 0, 0]} for number, name in enumerate(names)]
+    card.document["classes"] = {"classes": classes, "scored": names[140:]}
+    page = card.describe("streets", "3", URI, FETCH)
+    # PostgreSQL and MySQL take 5,000 letters.
+    assert 4800 < len(page) <= 5000
+    rows = [int(line.split(" | ")[0][2:]) for line in page.splitlines() if "traffic sign" in line]
+    assert rows == [*range(len(rows) - 10), *range(140, 150)]
+    assert page.endswith(f"\n\n{150 - len(rows)} more are in its `ensemble.json`.")

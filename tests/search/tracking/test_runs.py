@@ -485,6 +485,27 @@ def test_runs_of_a_parent_that_is_gone_get_the_new_one(settings, place, script, 
     assert child.data.tags["mlflow.parentRunId"] == parent
 
 
+def test_search_whose_trials_all_ended_without_a_score_is_said_to_have_failed(
+    settings, place, script, stage, find_runs
+):
+    script.journal.write(Opened(cache_key="key"))
+    for trial in (0, 1):
+        script.ask(trial)
+        script.end(trial, "over a limit", "33 ms per prediction are above --max-latency-ms 5")
+    script.write("halted")
+    write_all(settings, place, stage).settle()
+    (parent,), _ = find_runs(place)
+    assert (parent.info.status, parent.data.tags["state"]) == ("FAILED", "ended without a score")
+    assert parent.data.tags["reason"] == "no trial can win: 2 over a limit"
+    # More of them were asked for since.
+    script.journal.write(Opened(cache_key="key"))
+    script.ask(2)
+    script.write("halted")
+    write_all(settings, place, stage).settle()
+    (parent,), _ = find_runs(place)
+    assert (parent.info.status, parent.data.tags["state"]) == ("KILLED", "interrupted")
+
+
 def test_interrupted_search_leaves_nothing_running_until_it_goes_on(settings, place, script, stage, find_runs):
     script.journal.write(Opened(cache_key="key"))
     script.ask(0)

@@ -42,6 +42,7 @@ def test_what_is_no_image_is_refused_with_what_it_is(given, told):
         ({"a": [1]}, "What came is no image but of the type dict"),
         (np.array("a.jpg"), "There is no image"),
         ([], "There is no image"),
+        ([[[1, 2, 3], [4, 5]]], "Image 0 has rows of several lengths"),
         (IMAGE[..., 0], r"The image has the shape \(2, 4\)"),
     ],
 )

@@ -10,7 +10,7 @@ from mlflow.exceptions import MlflowException
 
 from search.memory.journal import read_events
 from search.tracking.runs import StageRuns
-from search.tracking.store import find_best_params, open_client, told, trials_link
+from search.tracking.store import open_client, told, trials_link
 from segcore.errors import TrackingError
 
 ROOT = Path(__file__).parents[3]
@@ -83,20 +83,6 @@ def test_link_orders_the_trials_by_the_metric_that_decides(
     write_search(script)
     StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
     assert f"&orderByKey={order}&orderByAsc=false" in trials_link(settings, place, "http://localhost:5000")
-
-
-@pytest.mark.parametrize(("objective", "batch_sizes"), [("iou", [1, 2]), ("iou/car", [2, 1])])
-def test_best_of_an_earlier_search_are_those_of_its_own_objective(
-    make_settings, place, script, stage, objective, batch_sizes
-):
-    for trial, (iou, car) in enumerate([(0.9, 0.3), (0.4, 0.5)]):
-        script.ask(trial, batch_size=trial + 1)
-        script.write("epoch", trial=trial, epoch=1, metrics={"iou": iou, "iou/car": car})
-        script.end(trial)
-    settings = make_settings(objective=objective)
-    StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
-    found = find_best_params(place.tracking_uri, settings.name, 2)
-    assert [values["batch_size"] for values in found] == batch_sizes
 
 
 def test_mlflow_tells_its_makers_nothing():

@@ -25,7 +25,8 @@ from search.tracking.follower import Tracker
 from search.tracking.overview import write_overview
 from search.tracking.overview_page import LOOK, link_earlier
 from search.tracking.store import open_client, trials_link
-from search.tracking.views import TAG_PREFIX, build_views, look_at, view_link, view_tags
+from search.tracking.view_matter import look_at
+from search.tracking.views import TAG_PREFIX, build_views, view_link, view_tags
 from segcore.config import TrainConfig
 from segcore.data.dividing.split import FoldSplit, write_folds
 from tests.browser import Browser, browse, needs_chromium
@@ -243,7 +244,7 @@ def history_of(*drawn: dict[str, object]) -> History:
     history = History("miou")
     for number, params in enumerate(drawn):
         history.apply(Asked(trial=number, fold=0, values={}, params=params))
-        metrics = {"miou": 0.5, "iou/car": 0.4, "iou/bus": 0.0, "iou_at/night": 0.3}
+        metrics = {"miou": 0.5, "iou/car": 0.4, "iou/bus": 0.0, "iou_at/night": 0.3, "train_loss": 0.7}
         history.apply(Epoch(trial=number, epoch=1, metrics=metrics))
     return history
 
@@ -257,6 +258,21 @@ def test_parallel_coordinates_have_what_every_trial_drew_in_the_order_of_the_spa
     (glance, *_) = build_views(shown, "id", "run")
     (parallel,) = [chart for chart in glance.state["compareRunCharts"] if chart["type"] == "PARALLEL"]
     assert (parallel["selectedParams"], parallel["selectedMetrics"]) == (["loss", "backbone"], ["miou_best"])
+
+
+def test_leaderboard_says_of_each_trial_how_it_stands_beside_the_winner():
+    """After a confirmation the winner need not be the first."""
+    (_, leaderboard, *_) = build_views(look_at(history_of({}), "gpu_hours", []), "id", "run")
+    columns = leaderboard.state["selectedColumns"]
+    assert columns[:5] == [
+        "metrics.`miou_best`", "metrics.`confirmed_miou`", "metrics.`rank`", "tags.`confirmation`", "tags.`state`",
+    ]  # fmt: skip
+
+
+def test_what_the_loss_did_stands_beside_what_the_score_did():
+    (glance, *_) = build_views(look_at(history_of({}), "gpu_hours", []), "id", "run")
+    lines = [chart["metricKey"] for chart in glance.state["compareRunCharts"] if chart["type"] == "LINE"]
+    assert lines == ["miou", "train_loss"]
 
 
 def test_bars_and_lines_by_class_condition_and_cost_are_of_the_runs_that_can_be_told_apart():

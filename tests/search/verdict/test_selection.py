@@ -262,6 +262,9 @@ def test_who_was_confirmed_before_others_overtook_it_is_still_compared(make_hist
     trainings = make_history(confirm_as({1: (0.4, 0.5), 0: (0.6, 0.7), 3: (0.5, 0.6)}))
     settings = make_settings(confirm=2)
     assert [trial.number for trial in choose_contenders(history, trainings, settings)] == [1, 3, 0]
+    (tmp_path / "history" / "journal.jsonl").unlink()
+    without_score = make_history(confirm_as({1: (0.4,), 0: (0.6,), 3: (0.5,), 2: (None,)}))
+    assert [trial.number for trial in choose_contenders(history, without_score, settings)] == [1, 3, 0]
     best = choose_confirmed(history, trainings, settings, SPLIT)
     assert [(each.trial, each.fold_scores) for each in best.confirmation.contenders] == [
         (0, {1: 0.6, 2: 0.7}),

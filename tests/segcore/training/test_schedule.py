@@ -59,6 +59,7 @@ def test_training_stalls_when_patience_brought_no_better_score():
     assert has_stalled([0.1, 0.3, 0.2, 0.3], 2)  # an equal score is no better one
     assert not has_stalled([0.1, 0.3, 0.2, 0.31], 2)
     assert not has_stalled([0.3, 0.2], 2)
+    assert not has_stalled([0.5, 0.9, 0.4, 0.4], 3)  # the best is one of the last three
 
 
 def test_training_without_patience_never_stalls():

@@ -3,6 +3,8 @@ import json
 import pytest
 
 from search.insight.conditions import measure_conditions, read_classes
+from search.memory.events import Closed, Ended
+from search.memory.outcome import Outcome
 
 
 def test_each_condition_is_scored_over_the_images_of_all_folds(retrained_record):
@@ -30,6 +32,20 @@ def test_a_class_that_no_image_of_a_condition_has_is_left_out_wherever_it_was_pr
     # Of five pixels of car two are taken for signal.
     change_scores(retrained_record, confusion=[[3, 2, 0], [0, 0, 0]])
     assert [each.class_ious for each in measure_conditions(retrained_record).all] == [{"car": 0.6}] * 2
+
+
+def test_a_class_that_the_network_did_not_learn_is_left_out(retrained_record):
+    retrained_record.retraining.apply(Closed(metrics={"iou": 0.5, "iou/signal": 0.5}, note=""))
+    assert [each.class_ious for each in measure_conditions(retrained_record).all] == [
+        {"signal": 0.0},
+        {"signal": pytest.approx(10 / 11)},
+    ]
+
+
+def test_a_training_that_did_not_finish_is_left_out(retrained_record):
+    retrained_record.retraining.apply(Ended(trial=1, outcome=Outcome.FAILED))
+    found = measure_conditions(retrained_record).all
+    assert [(each.images, each.score) for each in found] == [(1, 0.3), (1, 0.9)]
 
 
 def test_of_one_condition_alone_nothing_is_told(retrained_record):

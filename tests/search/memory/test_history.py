@@ -118,6 +118,30 @@ def test_a_trial_that_ended_well_needs_one_checkpoint_and_one_that_failed_both(o
     assert trial.checkpoints == ({"/ray/2": 2} if well else {"/ray/2": 2, "/ray/1": 1})
 
 
+def test_a_person_wants_a_trial_kept_or_ended_and_not_both():
+    history = history_of(asked(0), event("kept", trial=0, reason="Ann"))
+    assert (history.trials[0].kept, history.trials[0].pruned) == (True, "")
+    history.apply(event("pruned", trial=0, reason="Bob"))
+    assert (history.trials[0].kept, history.trials[0].pruned) == (False, "Bob")
+    history.apply(event("kept", trial=0, reason="Ann"))
+    assert (history.trials[0].kept, history.trials[0].pruned) == (True, "")
+
+
+def test_what_was_said_once_of_a_slow_training_is_remembered():
+    history = history_of(asked(0), epoch(0, 1, 0.5, note="waits for its data"), epoch(0, 2, 0.6))
+    assert history.trials[0].note == "waits for its data"
+    history.apply(epoch(0, 3, 0.6, note="not compiled"))
+    assert history.trials[0].note == "not compiled"
+
+
+def test_pictures_are_known_by_what_they_show():
+    several = {"validation": "a.png", "night": "b.png"}
+    trial = history_of(
+        asked(0), epoch(0, 1, 0.5), epoch(0, 2, 0.5, picture="a.png"), epoch(0, 3, 0.5, pictures=several)
+    ).trials[0]
+    assert [dict(trial.epochs[number].pictures) for number in (1, 2, 3)] == [{}, {"validation": "a.png"}, several]
+
+
 def test_best_report_is_the_earliest_of_the_highest():
     history = history_of(asked(0), epoch(0, 1, 0.5), epoch(0, 2, 0.7), epoch(0, 3, 0.7), epoch(0, 4, 0.6))
     assert history.trials[0].best.epoch == 2

@@ -283,6 +283,17 @@ def test_winner_of_the_search_stands_until_the_confirmation_is_whole(make_histor
     assert best.confirmation_folds == []
 
 
+def test_winner_of_the_search_stands_where_every_training_of_the_confirmation_failed(
+    script, make_history, make_settings
+):
+    history = make_history(three_trials)
+    for number, source in enumerate((1, 2)):
+        script.ask(number, fold=1, source=source, batch_size=source + 1, epochs=1)
+        script.end(number, "failed")
+    best = choose_confirmed(history, script.journal.history, make_settings(confirm=2, confirm_folds=1, folds=7), SPLIT)
+    assert (best.trial, best.confirmation) == (1, None)
+
+
 def test_winner_is_the_best_in_the_metric_that_decides_and_names_it(script, make_settings, tmp_path):
     for trial, (iou, miou) in enumerate([(0.9, 0.3), (0.4, 0.5)]):
         script.ask(trial)
@@ -310,9 +321,9 @@ def test_best_without_its_metric_is_refused_and_one_of_before_the_choice_is_of_i
 def test_further_configurations_are_the_confirmed_ones_and_then_the_best_of_the_search(make_history, make_best):
     def search(script):
         for trial, (iou, values) in enumerate(
-            ((0.9, {}), (0.8, {"labels": "scored"}), (0.7, {}), (0.6, {}), (0.5, {}), (0.4, {}))
+            ((0.9, {}), (0.8, {"labels": "scored"}), (0.7, {}), (0.6, {}), (0.5, {}), (0.4, {}), (0.3, {}), (0.2, {}))
         ):
-            # The last one is the first again.
+            # Trial 5 is the first again, trial 7 is trial 2.
             script.ask(trial, batch_size=trial % 5 + 1, epochs=9, rate_schedule="constant", **values)
             script.epochs(trial, 0.1, iou, 0.1)
             script.end(trial)
@@ -325,6 +336,9 @@ def test_further_configurations_are_the_confirmed_ones_and_then_the_best_of_the_
         script.ask(1, fold=2, source=3, batch_size=4, epochs=9, rate_schedule="constant")
         script.epochs(1, 0.9, 0.1)
         script.end(1, "failed")
+        script.ask(2, fold=3, source=3, batch_size=4, epochs=9, rate_schedule="constant")
+        script.epochs(2, None)
+        script.end(2)
 
     history, trainings = make_history(search), make_history(confirm)
     values = {**history.trials[0].values, "epochs": 2, "patience_epochs": 0}
@@ -336,10 +350,10 @@ def test_further_configurations_are_the_confirmed_ones_and_then_the_best_of_the_
     contenders.append(Finalist(trial=4, search_score=0.5, fold_scores={}, score=None))
     best = replace(make_best(rivals=[], contenders=contenders), values=values)
     found = choose_further(best, history, trainings, (), 9)
-    # Trial 1 learns other labels, and trial 5 is the winner's configuration again.
-    assert [each.trial for each in found] == [3, 2, 4]
+    # Trial 1 learns other labels, trial 5 is the winner's configuration again, trial 7 that of trial 2.
+    assert [each.trial for each in found] == [3, 2, 4, 6]
     # Trial 3 was best in epoch 3 of its confirmation, the others in epoch 2 of the search.
-    assert [each.values["epochs"] for each in found] == [3, 2, 2]
+    assert [each.values["epochs"] for each in found] == [3, 2, 2, 2]
     assert [each.trial for each in choose_further(best, history, trainings, (3,), 1)] == [2]
     assert choose_further(best, history, trainings, (), 0) == []
 

@@ -268,6 +268,9 @@ def test_kinds_of_gpu_that_were_too_small_are_known_of_a_trial():
 def test_a_failure_says_nothing_of_the_size_of_a_gpu():
     failed = event("ended", trial=0, outcome="failed", message="", accelerator="T4")
     assert history_of(asked(0), failed).trials[0].too_small == frozenset()
+    # Nor does one on a device that nobody named.
+    nowhere = event("ended", trial=0, outcome="out of memory", message="")
+    assert history_of(asked(0), nowhere).trials[0].too_small == frozenset()
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,15 @@ def test_a_training_that_did_not_finish_is_left_out(retrained_record):
     assert [(each.images, each.score) for each in found] == [(1, 0.3), (1, 0.9)]
 
 
+def test_an_image_that_several_seeds_scored_counts_once_with_its_mean(retrained_record):
+    _, second = sorted(retrained_record.folder.retrain_stage.root.glob("ray/*/scores.json"))
+    again = zip(json.loads(second.read_text()), ("a", "b", "e"), strict=True)
+    second.write_text(json.dumps([{**entry, "name": name} for entry, name in again]))
+    found = measure_conditions(retrained_record).all
+    # At night (0.3 + 0.1) / 2, by day (0.9 + 0.7) / 2.
+    assert [(each.images, each.score) for each in found] == [(1, pytest.approx(0.2)), (1, pytest.approx(0.8))]
+
+
 def test_of_one_condition_alone_nothing_is_told(retrained_record):
     change_scores(retrained_record, condition="night")
     assert measure_conditions(retrained_record) is None

@@ -88,7 +88,7 @@ def _of_last_run(history: History, spans: Sequence[Span]) -> list[Span]:
     for begin, end in sorted(spans):
         gap_seconds = begin - last_end
         spent_seconds = history.spent_until(begin) - history.spent_until(last_end)
-        if found and gap_seconds - spent_seconds > _PAUSE_SECONDS and gap_seconds > 0:
+        if gap_seconds - spent_seconds > _PAUSE_SECONDS and gap_seconds > 0:
             found = []
         found.append((begin, end))
         last_end = max(last_end, end)

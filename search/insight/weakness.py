@@ -57,7 +57,7 @@ def find_weakness(record: Record) -> Weakness | None:
         return None
     winner = record.best.trial
     closed = record.winner_retraining
-    retrained = _read_last(record.winner_trainings) if closed is not None else []
+    retrained = _read_last(record.winner_trainings)
     confirmed = _read_last([each for each in record.confirmation.in_order if each.source == winner])
     best = record.history.trials[winner].best
     if closed is not None and retrained:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from search.settings import SearchSettings, describe_damage
 from search.space.check import Requirement
 from search.space.draw import Draw, RejectedDrawError, draw, draw_config
-from segcore.config import TrainConfig, make_paths_whole, refuse_unknown_fields
+from segcore.config import TrainConfig, make_paths_whole
 from segcore.data.names import refuse_repeated_keys
 from segcore.data.texts import read_text
 from segcore.errors import ConfigError, StreetError
@@ -175,7 +175,6 @@ def _draw_beside(
 def validate_given(values: dict[str, Any], source: str) -> dict[str, Any]:
     """Return given values as `TrainConfig` takes them; a `ConfigError` says where they come from."""
     try:
-        refuse_unknown_fields(values)
         checked = TrainConfig.from_values(values).values()
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from None

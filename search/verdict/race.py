@@ -133,7 +133,7 @@ class _Race:
     def conclude(self, pending: tuple[tuple[int, int], ...] = ()) -> Decision:
         scores, staying = self._scores(), self.staying
         leader = self._leader(scores) if staying and self.folds else None
-        comparisons = max(1, len(self.candidates) - 1)
+        comparisons = len(self.candidates) - 1
         contenders = [self._contender(trial, leader, scores, comparisons) for trial in self.candidates]
         contenders.sort(key=lambda each: (bool(each.dismissed), -each.score if each.fold_scores else 0))
         return Decision(

@@ -83,8 +83,6 @@ def choose_confirmed(history: History, trainings: History, settings: SearchSetti
         CheckpointError: when no trial has a score.
     """
     best = choose_best(history, settings)
-    if not trainings.trials:
-        return best
     decision = decide(choose_contenders(history, trainings, settings), trainings, settings, split.block_of)
     if decision.winner is None or decision.pending:
         return best

@@ -154,7 +154,7 @@ def _join_alike(runs: list[list[Case]], alike: Collection[Sequence[str]]) -> lis
         return position
 
     for names in alike:
-        roots = sorted({find(run_of[name]) for name in names if name in run_of})
+        roots = sorted({find(run_of[name]) for name in names})
         for root in roots[1:]:
             joined[root] = roots[0]
     whole: dict[int, list[Case]] = {}

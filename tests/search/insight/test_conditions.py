@@ -3,6 +3,8 @@ import json
 import pytest
 
 from search.insight.conditions import measure_conditions, read_classes
+from search.memory.events import Closed, Ended
+from search.memory.outcome import Outcome
 
 
 def test_each_condition_is_scored_over_the_images_of_all_folds(retrained_record):
@@ -30,6 +32,29 @@ def test_a_class_that_no_image_of_a_condition_has_is_left_out_wherever_it_was_pr
     # Of five pixels of car two are taken for signal.
     change_scores(retrained_record, confusion=[[3, 2, 0], [0, 0, 0]])
     assert [each.class_ious for each in measure_conditions(retrained_record).all] == [{"car": 0.6}] * 2
+
+
+def test_a_class_that_the_network_did_not_learn_is_left_out(retrained_record):
+    retrained_record.retraining.apply(Closed(metrics={"iou": 0.5, "iou/signal": 0.5}, note=""))
+    assert [each.class_ious for each in measure_conditions(retrained_record).all] == [
+        {"signal": 0.0},
+        {"signal": pytest.approx(10 / 11)},
+    ]
+
+
+def test_a_training_that_did_not_finish_is_left_out(retrained_record):
+    retrained_record.retraining.apply(Ended(trial=1, outcome=Outcome.FAILED))
+    found = measure_conditions(retrained_record).all
+    assert [(each.images, each.score) for each in found] == [(1, 0.3), (1, 0.9)]
+
+
+def test_an_image_that_several_seeds_scored_counts_once_with_its_mean(retrained_record):
+    _, second = sorted(retrained_record.folder.retrain_stage.root.glob("ray/*/scores.json"))
+    again = zip(json.loads(second.read_text()), ("a", "b", "e"), strict=True)
+    second.write_text(json.dumps([{**entry, "name": name} for entry, name in again]))
+    found = measure_conditions(retrained_record).all
+    # At night (0.3 + 0.1) / 2, by day (0.9 + 0.7) / 2.
+    assert [(each.images, each.score) for each in found] == [(1, pytest.approx(0.2)), (1, pytest.approx(0.8))]
 
 
 def test_of_one_condition_alone_nothing_is_told(retrained_record):

@@ -76,3 +76,4 @@ def test_drawn_configurations_are_grouped_by_what_is_drawn_most():
     groups = group_modes([{"input_mode": mode} for mode in ("full", "crop", "crop")])
     assert {mode: len(group) for mode, group in groups.items()} == {"crop": 2, "full": 1}
     assert list(groups) == ["crop", "full"]
+    assert list(group_modes([{"input_mode": mode} for mode in ("crop", "full", "full")])) == ["full", "crop"]

@@ -100,6 +100,13 @@ def test_unconfirmed_winners_are_not_compared(both):
     assert compare_winners(first, young) is None
     assert tell_ahead(first, young).startswith("Nobody knows whose winner is ahead")
     assert tell_ahead(first, replace(second, best=None)) == "There are no two winners yet."
+    # Earlier versions kept no score of each image.
+    without = History("iou")
+    without.trials = {
+        number: replace(trial, epochs={epoch: replace(each, image_scores=None) for epoch, each in trial.epochs.items()})
+        for number, trial in second.confirmation.trials.items()
+    }
+    assert compare_winners(first, replace(second, confirmation=without)) is None
 
 
 def test_extra_data_stands_in_no_comparisons_way(both):

@@ -42,3 +42,11 @@ def test_every_stop_is_kept_with_its_reason_and_when_the_trial_went_on(stops):
 def test_a_trial_that_is_asked_for_again_was_never_stopped(stops):
     stops.apply(ask(0))
     assert [each.trial for each in stops.all] == [1]
+    # Nor does it have the epochs of the other training.
+    stops.apply(Ended(trial=0, outcome=Outcome.STOPPED, message="a person's wish", time=8))
+    assert stops.all[1] == Stop(trial=0, epoch=0, reason="a person's wish", time=8)
+
+
+def test_a_trial_that_goes_on_again_went_on_before_when_it_did(stops):
+    stops.apply(Reopened(trial=0, time=7))
+    assert [each.taken_up for each in stops.all] == [4, None, 7]

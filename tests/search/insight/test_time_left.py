@@ -180,6 +180,14 @@ def test_before_the_first_epoch_the_search_says_how_long_one_takes():
     assert estimate_trainings_left(History("iou"), History("iou"), 2) is None
 
 
+def test_a_training_that_has_no_epoch_takes_as_long_as_its_configuration_did_in_the_search():
+    search = history_of(*whole(0, 0.0, 4, 4), ended(0, 40.0), *whole(1, 0.0, 4, 4, 2.0), ended(1, 8.0))
+    trainings = history_of(*whole(0, 0.0, 4, 4), ended(0, 40.0))
+    trainings.apply(Asked(trial=1, fold=1, values={"epochs": 4}, params={}, source=1))
+    # 4 epochs of 2 s, not of the 10 s that the other training took for one.
+    assert estimate_trainings_left(trainings, search, 2) == pytest.approx(8)
+
+
 def test_until_one_got_to_the_end_the_rungs_say_what_is_left(make_settings):
     """Those that end first were stopped first, and say nothing of those that go on."""
     settings = make_settings(trials=4, epochs=8, grace_epochs=1)

@@ -48,10 +48,41 @@ def test_the_retraining_tells_it_over_all_images_together(make_record, make_best
 
 
 def test_before_it_the_confirmation_of_the_winner_does(make_record, make_best):
-    record = make_record(trained({"iou": 0.6}), confirmation=trained(*FOLDS, source=0), best=make_best(rivals=[]))
+    confirmation = trained(*FOLDS, source=0)
+    # That of another configuration, which is worse at night, tells nothing of the winner.
+    confirmation.apply(Asked(trial=2, fold=1, values={}, params={}, source=1))
+    confirmation.apply(Epoch(trial=2, epoch=1, metrics={"iou": 0.1, "iou_at/night": 0.1}))
+    confirmation.apply(Ended(trial=2, outcome=Outcome.FINISHED))
+    record = make_record(trained({"iou": 0.6}), confirmation=confirmation, best=make_best(rivals=[]))
     found = find_weakness(record)
     assert found.conditions[0].score == pytest.approx(0.45)
     assert "confirmation, in 2 trainings" in found.where
+
+
+def test_a_retraining_that_is_not_done_tells_nothing_yet(make_record, make_best):
+    best = make_best()
+    record = make_record(trained(FOLDS[0]), retraining=trained(*FOLDS, values=best.values), best=best)
+    assert "search's own fold" in find_weakness(record).where
+
+
+def test_on_an_only_fold_the_retraining_is_over_seeds(make_record, make_best):
+    best = make_best()
+    retraining = trained(*FOLDS, values=best.values, closed={"iou": 0.5})
+    record = make_record(
+        trained({"iou": 0.6}), retraining=retraining, best=best, settings={"folds": 1, "split": "official"}
+    )
+    assert find_weakness(record).where == "in the retraining, over 2 seeds"
+
+
+def test_the_worst_condition_is_held_against_the_best_of_all(make_record, make_best):
+    metrics = {"iou": 0.5, "iou_at/day": 0.6, "iou_at/dusk": 0.5, "iou_at/night": 0.4, "iou_at/rain": 0.3}
+    # On the third fold rain is behind dusk alone.
+    other = {**metrics, "iou_at/day": 0.25, "iou_at/night": 0.2, "iou_at/rain": 0.25}
+    confirmation = trained(metrics, metrics, other, source=0)
+    found = find_weakness(make_record(trained({"iou": 0.6}), confirmation=confirmation, best=make_best(rivals=[])))
+    # Means: rain 0.283, night 0.333, day 0.483, dusk 0.5.
+    assert names_of(found.conditions) == ["rain", "night", "day", "dusk"]
+    assert found.behind == 3
 
 
 def test_the_retraining_of_an_earlier_winner_tells_nothing_of_this_one(make_record, make_best):

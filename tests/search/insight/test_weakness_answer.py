@@ -1,8 +1,9 @@
 from dataclasses import replace
 
 from search.insight.weakness_answer import answer_weakness
-from search.memory.events import Asked, Epoch
+from search.memory.events import Asked, Ended, Epoch
 from search.memory.history import History
+from search.memory.outcome import Outcome
 
 
 def test_the_worst_condition_asks_the_question(make_record, make_best):
@@ -16,6 +17,28 @@ def test_the_worst_condition_asks_the_question(make_record, make_best):
         "iou is 0.400 at night, and 0.600 by day. The classes that fare worst are signal 0.200 and car 0.700."
     )
     assert answer.certainty.endswith("of one training: other images and seeds may turn it.")
+
+
+def test_how_often_a_condition_is_behind_is_told_where_there_are_two(make_record, make_best):
+    history, confirmation = History("iou"), History("iou")
+    history.apply(Asked(trial=0, fold=0, values={}, params={}))
+    for number, night in enumerate((0.4, 0.7)):
+        confirmation.apply(Asked(trial=number, fold=number, values={}, params={}, source=0))
+        metrics = {"iou": 0.5, "iou_at/day": 0.6, "iou_at/dusk": 0.58, "iou_at/night": night}
+        confirmation.apply(Epoch(trial=number, epoch=1, metrics=metrics))
+        confirmation.apply(Ended(trial=number, outcome=Outcome.FINISHED))
+    record = make_record(history, confirmation=confirmation, best=make_best(rivals=[]))
+    where = "Measured in the confirmation, in 2 trainings of the winner"
+    # Means: night 0.55, dusk 0.58, day 0.6.
+    assert answer_weakness(record).certainty == (
+        f"{where}: night spreads from 0.400 to 0.700, and on 1 of 2 it is behind day."
+    )
+    for trial in confirmation.trials.values():
+        for name in ("iou_at/day", "iou_at/dusk"):
+            trial.epochs[1] = replace(
+                trial.epochs[1], metrics={each: of for each, of in trial.epochs[1].metrics.items() if each != name}
+            )
+    assert answer_weakness(record).certainty == f"{where}."
 
 
 def test_a_class_that_scores_nothing_may_be_in_no_image_and_hides_none_that_is(make_record, make_best):

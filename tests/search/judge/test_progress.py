@@ -5,6 +5,7 @@ from search.judge.progress import (
     find_nothing_but_failures,
     find_other_gpu,
     is_over,
+    replay_search,
     require_time_left,
     seconds_left,
 )
@@ -112,6 +113,19 @@ def test_what_was_before_a_run_says_nothing_of_it(script):
     assert find_nothing_but_failures(history, 0.0) == []
     assert len(find_nothing_but_failures(history, 60.0)) == 10
     assert find_nothing_but_failures(history, 101.5) == [], "nine are too few"
+    # What failed before the run is none of its failures.
+    fail(script, 10, moment=200.0)
+    assert [trial.number for trial in find_nothing_but_failures(history, 200.0)] == list(range(20, 10, -1))
+
+
+def test_journal_is_read_into_history_and_judge(make_settings, script):
+    """Of two at the first rung one goes on, the better; both have ended."""
+    for trial, iou in enumerate((0.5, 0.6)):
+        script.ask(trial)
+        stop(script, trial, iou)
+    history, asha = replay_search(make_settings(grace_epochs=1, reduction_factor=2), script.journal.file)
+    assert [trial.best.score for trial in history.in_order] == [0.5, 0.6]
+    assert asha.find_promoted() == 1
 
 
 def test_without_a_budget_there_is_always_time(make_settings, script):

@@ -92,6 +92,56 @@ def test_trial_can_go_on_from_a_checkpoint_of_its_last_epoch():
     assert history.trials[0].checkpoint is None
 
 
+def test_trial_without_any_epoch_has_nothing_to_go_on_from():
+    assert not history_of(asked(0)).trials[0].can_go_on
+
+
+def saved(number: int) -> Event:
+    return event("checkpoint", trial=0, epoch=number, path=f"/ray/{number}")
+
+
+def test_the_last_two_checkpoints_are_known_the_last_one_first():
+    trial = history_of(asked(0), saved(1), saved(2), saved(3)).trials[0]
+    assert list(trial.checkpoints.items()) == [("/ray/3", 3), ("/ray/2", 2)]
+
+
+def test_a_checkpoint_of_an_epoch_that_is_trained_again_is_known_no_more():
+    """The one of epoch 2 was torn, so the trial went on from that of epoch 1."""
+    trial = history_of(asked(0), epoch(0, 1, 0.5), saved(1), epoch(0, 2, 0.6), saved(2), epoch(0, 2, 0.6)).trials[0]
+    assert trial.checkpoints == {"/ray/1": 1}
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_a_trial_that_ended_well_needs_one_checkpoint_and_one_that_failed_both(outcome):
+    trial = history_of(asked(0), saved(1), saved(2), event("ended", trial=0, outcome=outcome)).trials[0]
+    well = outcome in ("finished", "stopped by ASHA", "pruned")
+    assert trial.checkpoints == ({"/ray/2": 2} if well else {"/ray/2": 2, "/ray/1": 1})
+
+
+def test_a_person_wants_a_trial_kept_or_ended_and_not_both():
+    history = history_of(asked(0), event("kept", trial=0, reason="Ann"))
+    assert (history.trials[0].kept, history.trials[0].pruned) == (True, "")
+    history.apply(event("pruned", trial=0, reason="Bob"))
+    assert (history.trials[0].kept, history.trials[0].pruned) == (False, "Bob")
+    history.apply(event("kept", trial=0, reason="Ann"))
+    assert (history.trials[0].kept, history.trials[0].pruned) == (True, "")
+
+
+def test_what_was_said_once_of_a_slow_training_is_remembered():
+    history = history_of(asked(0), epoch(0, 1, 0.5, note="waits for its data"), epoch(0, 2, 0.6))
+    assert history.trials[0].note == "waits for its data"
+    history.apply(epoch(0, 3, 0.6, note="not compiled"))
+    assert history.trials[0].note == "not compiled"
+
+
+def test_pictures_are_known_by_what_they_show():
+    several = {"validation": "a.png", "night": "b.png"}
+    trial = history_of(
+        asked(0), epoch(0, 1, 0.5), epoch(0, 2, 0.5, picture="a.png"), epoch(0, 3, 0.5, pictures=several)
+    ).trials[0]
+    assert [dict(trial.epochs[number].pictures) for number in (1, 2, 3)] == [{}, {"validation": "a.png"}, several]
+
+
 def test_best_report_is_the_earliest_of_the_highest():
     history = history_of(asked(0), epoch(0, 1, 0.5), epoch(0, 2, 0.7), epoch(0, 3, 0.7), epoch(0, 4, 0.6))
     assert history.trials[0].best.epoch == 2
@@ -225,6 +275,9 @@ def test_kinds_of_gpu_that_were_too_small_are_known_of_a_trial():
 def test_a_failure_says_nothing_of_the_size_of_a_gpu():
     failed = event("ended", trial=0, outcome="failed", message="", accelerator="T4")
     assert history_of(asked(0), failed).trials[0].too_small == frozenset()
+    # Nor does one on a device that nobody named.
+    nowhere = event("ended", trial=0, outcome="out of memory", message="")
+    assert history_of(asked(0), nowhere).trials[0].too_small == frozenset()
 
 
 @pytest.mark.parametrize(

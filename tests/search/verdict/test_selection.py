@@ -3,12 +3,20 @@ from dataclasses import replace
 
 import pytest
 
+from search.folder import SearchFolder
 from search.memory.best import Finalist, describe_winner, read_best, write_best
 from search.memory.events import Asked
 from search.memory.history import History
 from search.memory.journal import read_history
 from search.verdict.notes import best_note
-from search.verdict.selection import choose_best, choose_candidates, choose_confirmed, choose_contenders, choose_further
+from search.verdict.selection import (
+    choose_best,
+    choose_candidates,
+    choose_confirmed,
+    choose_contenders,
+    choose_further,
+    find_earlier_retraining,
+)
 from segcore.config import TrainConfig
 from segcore.data.dividing.split import FoldSplit
 from segcore.errors import CheckpointError, StorageError
@@ -187,8 +195,28 @@ def test_confirmed_winner_replaces_that_of_the_search(make_history, make_setting
     # Rows differ by 0.1 on either fold: no residual, so the choice between the two is no luck.
     assert (confirmation.best_of, confirmation.choice_bias) == (2, pytest.approx(0, abs=1e-9))
     assert best.confirmation_folds == [1, 2]
+    assert (confirmation.further_seeds, confirmation.rounds) == ([], 2)
     write_best(best, tmp_path / "best.json")
     assert read_best(tmp_path / "best.json") == best
+
+
+def test_file_says_how_sure_a_confirmed_score_and_a_difference_are(script, make_history, make_settings, tmp_path):
+    """Two blocks of one image each leave one degree of freedom, of which the t quantile is 12.7062."""
+    history = make_history(three_trials)
+    # The variance of a mean of two blocks: (0.001^2 + 0.001^2) / 2^2 x 2 / 1, so the error is 0.001.
+    for number, (source, ious) in enumerate(((1, {"a": 0.501, "b": 0.499}), (2, {"a": 0.401, "b": 0.399}))):
+        script.ask(number, fold=1, source=source, batch_size=source + 1, epochs=1)
+        score = {1: 0.5, 2: 0.4}[source]
+        script.write("epoch", trial=number, epoch=1, metrics={"iou": score}, image_scores=ious)
+        script.end(number)
+    split = FoldSplit(folds=7, fold_of={"a": 1, "b": 1}, block_of={"a": "x", "b": "y"})
+    best = choose_confirmed(history, script.journal.history, make_settings(confirm=2, confirm_folds=1, folds=7), split)
+    assert best.confirmation.interval == pytest.approx((0.487294, 0.512706), abs=1e-6)
+    winner, behind = best.confirmation.contenders
+    assert (winner.trial, winner.difference, winner.image_difference) == (1, None, None)
+    assert behind.interval == pytest.approx((0.387294, 0.412706), abs=1e-6)
+    # Both images differ alike. Over a single fold there is no interval of the difference.
+    assert (behind.difference, behind.image_difference) == (None, pytest.approx((-0.1, -0.1)))
 
 
 def test_confirmed_winner_is_retrained_for_the_epochs_that_the_further_folds_say(script, make_history, make_settings):
@@ -234,6 +262,9 @@ def test_who_was_confirmed_before_others_overtook_it_is_still_compared(make_hist
     trainings = make_history(confirm_as({1: (0.4, 0.5), 0: (0.6, 0.7), 3: (0.5, 0.6)}))
     settings = make_settings(confirm=2)
     assert [trial.number for trial in choose_contenders(history, trainings, settings)] == [1, 3, 0]
+    (tmp_path / "history" / "journal.jsonl").unlink()
+    without_score = make_history(confirm_as({1: (0.4,), 0: (0.6,), 3: (0.5,), 2: (None,)}))
+    assert [trial.number for trial in choose_contenders(history, without_score, settings)] == [1, 3, 0]
     best = choose_confirmed(history, trainings, settings, SPLIT)
     assert [(each.trial, each.fold_scores) for each in best.confirmation.contenders] == [
         (0, {1: 0.6, 2: 0.7}),
@@ -250,6 +281,17 @@ def test_winner_of_the_search_stands_until_the_confirmation_is_whole(make_histor
     assert best.trial == 1
     assert best.confirmation is None
     assert best.confirmation_folds == []
+
+
+def test_winner_of_the_search_stands_where_every_training_of_the_confirmation_failed(
+    script, make_history, make_settings
+):
+    history = make_history(three_trials)
+    for number, source in enumerate((1, 2)):
+        script.ask(number, fold=1, source=source, batch_size=source + 1, epochs=1)
+        script.end(number, "failed")
+    best = choose_confirmed(history, script.journal.history, make_settings(confirm=2, confirm_folds=1, folds=7), SPLIT)
+    assert (best.trial, best.confirmation) == (1, None)
 
 
 def test_winner_is_the_best_in_the_metric_that_decides_and_names_it(script, make_settings, tmp_path):
@@ -279,9 +321,9 @@ def test_best_without_its_metric_is_refused_and_one_of_before_the_choice_is_of_i
 def test_further_configurations_are_the_confirmed_ones_and_then_the_best_of_the_search(make_history, make_best):
     def search(script):
         for trial, (iou, values) in enumerate(
-            ((0.9, {}), (0.8, {"labels": "scored"}), (0.7, {}), (0.6, {}), (0.5, {}), (0.4, {}))
+            ((0.9, {}), (0.8, {"labels": "scored"}), (0.7, {}), (0.6, {}), (0.5, {}), (0.4, {}), (0.3, {}), (0.2, {}))
         ):
-            # The last one is the first again.
+            # Trial 5 is the first again, trial 7 is trial 2.
             script.ask(trial, batch_size=trial % 5 + 1, epochs=9, rate_schedule="constant", **values)
             script.epochs(trial, 0.1, iou, 0.1)
             script.end(trial)
@@ -294,6 +336,9 @@ def test_further_configurations_are_the_confirmed_ones_and_then_the_best_of_the_
         script.ask(1, fold=2, source=3, batch_size=4, epochs=9, rate_schedule="constant")
         script.epochs(1, 0.9, 0.1)
         script.end(1, "failed")
+        script.ask(2, fold=3, source=3, batch_size=4, epochs=9, rate_schedule="constant")
+        script.epochs(2, None)
+        script.end(2)
 
     history, trainings = make_history(search), make_history(confirm)
     values = {**history.trials[0].values, "epochs": 2, "patience_epochs": 0}
@@ -305,10 +350,10 @@ def test_further_configurations_are_the_confirmed_ones_and_then_the_best_of_the_
     contenders.append(Finalist(trial=4, search_score=0.5, fold_scores={}, score=None))
     best = replace(make_best(rivals=[], contenders=contenders), values=values)
     found = choose_further(best, history, trainings, (), 9)
-    # Trial 1 learns other labels, and trial 5 is the winner's configuration again.
-    assert [each.trial for each in found] == [3, 2, 4]
+    # Trial 1 learns other labels, trial 5 is the winner's configuration again, trial 7 that of trial 2.
+    assert [each.trial for each in found] == [3, 2, 4, 6]
     # Trial 3 was best in epoch 3 of its confirmation, the others in epoch 2 of the search.
-    assert [each.values["epochs"] for each in found] == [3, 2, 2]
+    assert [each.values["epochs"] for each in found] == [3, 2, 2, 2]
     assert [each.trial for each in choose_further(best, history, trainings, (3,), 1)] == [2]
     assert choose_further(best, history, trainings, (), 0) == []
 
@@ -320,3 +365,20 @@ def test_a_file_that_says_the_same_is_left_alone_so_that_who_may_only_read_it_is
     assert (tmp_path / "best.json").stat().st_ino == before
     write_best(make_best(rivals=[]), tmp_path / "best.json")
     assert read_best(tmp_path / "best.json") == make_best(rivals=[])
+
+
+def test_retraining_of_another_winner_is_found_whatever_its_seed(make_best, open_script, tmp_path):
+    folder, best = SearchFolder(root=tmp_path), make_best()
+    assert find_earlier_retraining(folder, best) == ""
+    with open_script(folder.retrain_stage.journal) as script:
+        script.ask(0, source=0, **{**best.values, "seed": 5})
+    assert find_earlier_retraining(folder, best) == ""
+    other = replace(best, values={**best.values, "batch_size": best.values["batch_size"] + 1})
+    assert find_earlier_retraining(folder, other) == str(tmp_path / "retrain")
+
+
+def test_finalist_is_told_as_dismissed_else_as_doubtful_else_as_the_winner():
+    told = {"trial": 0, "search_score": 0.5, "fold_scores": {}, "score": None}
+    assert Finalist(**told, dismissed="worse", doubt="close").verdict == "worse"
+    assert Finalist(**told, doubt="close").verdict == "close"
+    assert Finalist(**told).verdict == "the winner"

@@ -1,10 +1,14 @@
 import numpy as np
 import pytest
+import torch
 
+from segcore.data.caching.build import prepare_cache
+from segcore.data.caching.cache import PixelCache
 from segcore.data.classes import VOID
+from segcore.data.dataset import read_dataset
 from segcore.data.labels import build_label_map
 from segcore.feeding.loader import TrainingLoader
-from segcore.feeding.samples import TrainingSamples
+from segcore.feeding.samples import TrainingSamples, blank_batch
 
 MIXED = {"class_mix_probability": 0.5, "copy_paste_probability": 0.5, "scale_jitter": 2.0, "max_class_share": 0.75}
 CROPS = {"input_mode": "crop", "crop_size": 32, "batch_size": 5}
@@ -71,6 +75,19 @@ def test_jitter_changes_no_size(cache, make_config, values):
     for position in range(6):
         assert jittered[0, position].target_HW.shape == plain[0, position].target_HW.shape
     assert jittered.largest_size == plain.largest_size
+
+
+def test_sizes_are_those_of_the_largest_sample_along_each_side(make_dataset, make_config, tmp_path):
+    """Memory is tried and shared for what no batch exceeds."""
+    folder = make_dataset((24, 40), (80, 96), (64, 160))
+    cache = PixelCache(prepare_cache(read_dataset(folder), tmp_path / "cache"))
+    samples = _samples(cache, make_config(input_mode="full"), range(3))
+    assert (samples.largest_size, samples.are_alike, samples.shortest_long_side) == ((80, 160), False, 40)
+    assert samples.count_bytes(2) == 4 * 2 * 80 * 160
+    assert _samples(cache, make_config(input_mode="full"), [1]).are_alike
+    batch = blank_batch(samples, 2, 5)
+    assert (batch.images_NHW3.shape, batch.images_NHW3.dtype) == ((2, 80, 160, 3), torch.uint8)
+    assert (batch.target_NHW.shape, batch.target_NHW.unique().tolist()) == ((2, 80, 160), [0, 1, 2, 3, 4])
 
 
 def test_room_counts_in_shared_memory_but_not_for_the_network(cache, make_config):

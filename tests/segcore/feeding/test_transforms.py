@@ -299,3 +299,10 @@ def test_part_of_less_than_half_a_pixel_at_the_end_of_a_window_is_its_last_pixel
     found_HW3, found_HW = read_window(image_HW3, mask_HW, Window(top=-99, left=0, height=100, width=10), (10, 10))
     assert found_HW[:, 0].tolist() == [VOID] * 9 + [3]
     assert found_HW3[:, 0, 0].tolist() == [PADDING_GREY] * 9 + [7]
+
+
+def test_part_of_less_than_half_a_pixel_at_the_beginning_of_a_window_is_its_first_pixel():
+    image_HW3, mask_HW = np.full((100, 10, 3), 7, np.uint8), np.full((100, 10), 1, np.uint8)
+    found_HW3, found_HW = read_window(image_HW3, mask_HW, Window(top=99, left=0, height=100, width=10), (10, 10))
+    assert (found_HW[0] == 1).all() and (found_HW[1:] == VOID).all()
+    assert (found_HW3[0] == 7).all() and (found_HW3[1:] == PADDING_GREY).all()

@@ -1,3 +1,6 @@
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +18,7 @@ from segcore.prediction.predict import average_probabilities
 from segcore.prediction.votes import (
     Ballot,
     Candidate,
+    Votes,
     collect_votes,
     divide_pixels,
     read_votes,
@@ -138,6 +142,35 @@ def test_ballot_reads_each_file_once_for_all_weights(cache, candidates, classes,
 def test_damaged_votes_are_told_by_their_file(tmp_path):
     (tmp_path / "3.npz").write_bytes(b"PK\x03\x04 half")
     with pytest.raises(StorageError, match=r"3\.npz cannot be read .*; delete it, and it is made anew"):
+        read_votes(tmp_path / "3.npz")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"agreed_CP": np.zeros((2, 3))}, "its arrays are of other kinds"),
+        ({"disputed_KOP": np.zeros((1, 2, 3), np.int64)}, "its arrays are of other kinds"),
+        ({"truth_P": np.zeros(3, np.int64)}, "its arrays are of other kinds"),
+        ({"disputed_KOP": np.zeros((2, 3), np.float16)}, "its arrays are of other kinds"),
+        ({"agreed_CP": np.zeros((2, 2), np.int64)}, "its arrays do not belong together"),
+        ({"truth_P": np.zeros(2, np.uint8)}, "its arrays do not belong together"),
+        ({"pixels_each": 0.5}, "its arrays do not belong together"),
+        ({"pixels_each": math.inf}, "its arrays do not belong together"),
+        ({"truth_P": np.array([0, 1, 2], np.uint8)}, "its truth has other classes than 2"),
+    ],
+)
+def test_votes_of_other_kinds_and_sizes_are_damaged(tmp_path, changes, told):
+    votes = Votes(
+        name="a",
+        condition="day",
+        agreed_CP=np.zeros((2, 3), np.int64),
+        disputed_KOP=np.zeros((1, 2, 3), np.float16),
+        truth_P=np.array([0, 1, VOID], np.uint8),
+    )
+    write_votes(votes, tmp_path / "3.npz")
+    assert read_votes(tmp_path / "3.npz").truth_P.tolist() == [0, 1, VOID]
+    write_votes(replace(votes, **changes), tmp_path / "3.npz")
+    with pytest.raises(StorageError, match=rf"3\.npz cannot be read \({told}"):
         read_votes(tmp_path / "3.npz")
 
 

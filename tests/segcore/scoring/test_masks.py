@@ -1,4 +1,5 @@
 import unicodedata
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ from PIL import Image
 
 from segcore.data.dataset import decode_case, read_dataset
 from segcore.errors import DataError
-from segcore.scoring.mask_files import read_masks, save_mask
+from segcore.scoring.mask_files import read_masks, save_mask, write_mask_notes
 from segcore.scoring.masks import score_masks
 from segcore.scoring.submission import write_submission
 
@@ -129,6 +130,20 @@ def test_mask_with_unknown_colours_is_refused_with_its_name(dataset_folder, tmp_
     Image.fromarray(np.full((64, 96, 3), 7, np.uint8)).save(tmp_path / "masks" / "train_0000.png")
     with pytest.raises(DataError, match=r"unknown colour \(7, 7, 7\): 6144 pixels"):
         score_masks(dataset_folder, tmp_path / "masks")
+
+
+def test_masks_that_were_written_with_other_classes_are_refused(dataset_folder, truths, classes, tmp_path):
+    """Their cars have the colour of the data's people, so that every pixel of both would count as a mistake."""
+    road, car, person, sky = classes.colours
+    for name, colours in (("same", classes.colours), ("other", (road, person, car, sky))):
+        (tmp_path / name).mkdir()
+        write_mask_notes(tmp_path / name, [], replace(classes, colours=colours))
+        save_masks(tmp_path / name, truths, classes)
+    assert score_masks(dataset_folder, tmp_path / "same").metrics["miou"] == 1
+    with pytest.raises(
+        DataError, match=r"of other classes than the data's .*'person' in the masks and 'car' in the data"
+    ):
+        score_masks(dataset_folder, tmp_path / "other")
 
 
 def test_masks_of_other_images_are_refused(dataset_folder, truths, classes, tmp_path):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -61,12 +63,13 @@ def test_places_of_patches_do_not_decay_where_kernels_alone_do(make_config):
     """Their authors never decay them, though they are no vector."""
     config = make_config(backbone="vit_tiny_patch16_224", decoder="dpt", decoder_channels=16, decay_on="kernels")
     model = build_architecture(config, 2)
-    optimizer = build_optimizer(model, config)
-    decays = [
-        _group_of(model, optimizer, f"network.encoder.model.{name}")["weight_decay"]
-        for name in ("patch_embed.proj.weight", "pos_embed")
-    ]
-    assert decays == [config.weight_decay, 0.0] and config.weight_decay > 0
+    for decay_on, expected in (("kernels", [0.2, 0.0]), ("all", [0.2, 0.2])):
+        optimizer = build_optimizer(model, replace(config, decay_on=decay_on, weight_decay=0.2))
+        decays = [
+            _group_of(model, optimizer, f"network.encoder.model.{name}")["weight_decay"]
+            for name in ("patch_embed.proj.weight", "pos_embed")
+        ]
+        assert decays == expected
 
 
 def test_rate_falls_from_layer_to_layer_of_the_encoder(make_config, model):

@@ -182,6 +182,14 @@ def test_hard_pixels_of_an_image_weigh_what_all_its_pixels_weigh():
     assert softmax_cross_entropy(logits, target, hard=hard).item() == pytest.approx(by_hand, abs=1e-5)
 
 
+def test_void_pixels_are_none_of_those_of_which_a_share_is_kept():
+    logits, _ = _sure(0.9, 0.6, 0.8, 0.2)
+    hard = HardPixels(share=0.5, probability=0.0)
+    # Half of two pixels is one.
+    value = softmax_cross_entropy(logits, torch.tensor([[[0, 0, VOID, VOID]]]), hard=hard)
+    assert value.item() == pytest.approx(-math.log(0.6), abs=1e-5)
+
+
 def test_hard_pixels_are_weighted_by_class():
     logits, target = make_pixels([math.log(3), 0], [math.log(3), 0], [math.log(3), 0], target=[0, 0, 1])
     hard = HardPixels(share=0.6, probability=0.0)

@@ -156,6 +156,13 @@ def test_soft_boundary_by_hand():
     assert boundary_loss(*batch).item() == pytest.approx(1 / 7, abs=1e-6)
 
 
+def test_boundary_of_a_class_is_its_own_pixels_and_not_those_beside_it():
+    # A pixel of class 1 between two others: each class has one boundary pixel, though two lie beside class 1. None is
+    # predicted: of each precision 1, recall (0 + 1) / (1 + 1), F1 2/3.
+    batch = make_pixels(*[[99, 0, 0]] * 7, target=[0, 0, 0, 1, 2, 2, 2])
+    assert boundary_loss(*batch).item() == pytest.approx(1 / 3, abs=1e-6)
+
+
 def test_void_makes_no_boundary():
     predicted = _predict(0, 1, 0, 0)
     assert boundary_loss(*make_pixels(*predicted, target=[0, VOID, 0, 0])).item() == 0

@@ -59,6 +59,7 @@ def test_training_stalls_when_patience_brought_no_better_score():
     assert has_stalled([0.1, 0.3, 0.2, 0.3], 2)  # an equal score is no better one
     assert not has_stalled([0.1, 0.3, 0.2, 0.31], 2)
     assert not has_stalled([0.3, 0.2], 2)
+    assert not has_stalled([0.5, 0.9, 0.4, 0.4], 3)  # the best is one of the last three
 
 
 def test_training_without_patience_never_stalls():
@@ -72,6 +73,8 @@ def test_cosine_and_poly_warm_up_and_fall_by_hand(make_config):
         assert rate_at(config, 0, 100, []) == pytest.approx(1 / 6)
         assert rate_at(config, 4, 100, []) == pytest.approx(5 / 6)
         assert rate_at(config, 5, 100, []) == pytest.approx(1)
+    # Of 30 steps 1.5 are warm-up, which are 2.
+    assert [rate_at(cosine, step, 30, []) for step in range(3)] == pytest.approx([1 / 3, 2 / 3, 1])
     # share (43 - 5) / 95 = 0.4: (1 + cos(0.4 pi)) / 2 = 0.6545, and 0.6 ** 0.9 = 0.6314.
     assert rate_at(cosine, 43, 100, []) == pytest.approx(0.6545, abs=1e-4)
     assert rate_at(poly, 43, 100, []) == pytest.approx(0.6314, abs=1e-4)

@@ -1,7 +1,11 @@
+from pathlib import Path
+
 import pytest
 
+from segcore.data.case import Case
 from segcore.data.dividing.division import choose_division
 from segcore.errors import ConfigError
+from tests.conftest import ENCODING
 
 
 @pytest.fixture
@@ -32,3 +36,19 @@ def test_folds_are_made_unless_others_are_given(file):
 def test_options_that_contradict_each_other_are_refused(file, split, folds, given, message):
     with pytest.raises(ConfigError, match=message):
         choose_division(split, folds, file if given else None)
+
+
+def test_data_is_divided_as_the_options_say(file):
+    cases = [
+        Case(name=name, image=Path("i"), mask=Path("m"), encoding=ENCODING, group="", split=side)
+        for name, side in (("a", "train"), ("b", "val"), ("c", "train"))
+    ]
+    # Images without frames are blocks of their own, which are dealt one by one.
+    for division, fold_of in (
+        (choose_division("folds", 2, None), {"a": 0, "b": 1, "c": 0}),
+        (choose_division("official", None, None), {"a": None, "b": 0, "c": None}),
+        (choose_division("folds", None, file), {"a": 0, "b": 1, "c": 2}),
+    ):
+        split = division.divide(cases)
+        assert (split.kind, split.folds, split.fold_of) == (division.kind, division.folds, fold_of)
+        assert division.find_given(cases) == (None if division.kind == "folds" else split)

@@ -129,6 +129,11 @@ def test_leakage_counts_the_seams():
     assert Leakage(neighbours=0, divided_blocks=0, divided_neighbours=0).describe().startswith("none is known")
 
 
+def test_two_frames_are_neighbours_as_more_are():
+    cases = _cases(*_drive(0, 1))
+    assert measure_leakage(cases, make_folds(cases, 2)).neighbours == 1
+
+
 def test_leakage_finds_a_divided_block():
     cases = _cases(*_drive(0, 1, 2, 3))
     split = FoldSplit(

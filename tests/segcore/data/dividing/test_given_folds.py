@@ -68,6 +68,9 @@ def test_cases_on_no_side_are_refused_by_their_number():
         "7 images are on no side of it: n0, n1, n2, n3, n4 and 2 more",
         "no image is for val",
     )
+    with pytest.raises(DataError) as caught:
+        split_officially([make_case("v", "val")])
+    assert caught.value.problems == ("no image is for train",)
 
 
 def test_pseudo_labels_may_be_trained_on_and_not_validated():
@@ -75,6 +78,7 @@ def test_pseudo_labels_may_be_trained_on_and_not_validated():
     with pytest.raises(DataError, match=r"1 pseudo label is to be validated, .*: a"):
         split_officially(cases)
     assert split_officially(cases[1:]).fold_of == {"b": None, "c": 0}
+    assert match_folds(own(b=None, c=0), cases[1:]).fold_of == {"b": None, "c": 0}
 
 
 def test_own_folds_are_those_of_the_file():

@@ -37,6 +37,9 @@ def test_frames_of_a_drive_in_other_folds_are_found_by_their_looks():
     found = find_succession(list_cases(60), looks_NHW, {f"x{number}": number % 2 for number in range(60)})
     # As a person counts: behind x1 a computer's order has x10, which looks otherwise.
     assert found is not None and (found.images, found.of, found.first) == (59, 59, ("x0", "x1"))
+    shuffled = np.random.default_rng(0).permutation(60).tolist()
+    cases, folds = list_cases(60), {f"x{number}": number % 2 for number in range(60)}
+    assert find_succession([cases[place] for place in shuffled], looks_NHW[shuffled], folds) == found
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,14 @@ import pydantic
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from search.settings import SearchSettings, describe_damage, describe_problems, parse_duration, write_whole
+from search.settings import SearchSettings, describe_damage, describe_problems, parse_duration
 from search.storage import find_bucket
 from search.tracking_uri import fix_uri, mask_uri, own_tracking_uri
 from segcore.data.bringing import keep_place
 from segcore.data.caching.disk import DEFAULT_CACHE, resolve_folder
 from segcore.errors import CheckpointError, ConfigError
 from segcore.regular import read_regular
+from segcore.replacing import write_lasting
 
 DEFAULT_STORAGE: Final = Path("searches")
 _MOST: Final = 1_000_000
@@ -139,7 +140,7 @@ def write_place(place: Place, file: Path) -> None:
     own = values["tracking_uri"] == own_tracking_uri(place.storage)
     values["tracking_uri"] = "" if own else mask_uri(values["tracking_uri"])
     del values["storage"]
-    write_whole(file, TypeAdapter(dict[str, Any]).dump_json(values, indent=1))
+    write_lasting(file, TypeAdapter(dict[str, Any]).dump_json(values, indent=1))
 
 
 def read_place(file: Path) -> Place:

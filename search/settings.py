@@ -21,7 +21,7 @@ from segcore.counting import count_words
 from segcore.data.dividing.split import DEFAULT_FOLDS, SplitKind
 from segcore.errors import CheckpointError, ConfigError
 from segcore.regular import read_regular
-from segcore.replacing import replacing
+from segcore.replacing import write_lasting
 from segcore.scoring.objective import FIRST_METRIC, METRIC_HELP, default_objective, describe_unknown
 
 _UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -215,7 +215,7 @@ def settings_values(settings: SearchSettings) -> dict[str, Any]:
 
 def write_settings(settings: SearchSettings, file: Path) -> None:
     """Write `settings.json` atomically."""
-    write_whole(file, TypeAdapter(SearchSettings).dump_json(settings, indent=1))
+    write_lasting(file, TypeAdapter(SearchSettings).dump_json(settings, indent=1))
 
 
 def read_settings(file: Path) -> SearchSettings:
@@ -240,16 +240,6 @@ def _remedy(error: Exception, file: Path) -> str:
             f"'--seed-config {best}' to try its best configuration first"
         )
     return "restore it or start a new search"
-
-
-def write_whole(file: Path, content: bytes) -> None:
-    """Write a file, whole or not at all.
-
-    Raises:
-        OSError: when it cannot be written.
-    """
-    with replacing(file) as temporary:
-        temporary.write_bytes(content)
 
 
 def parse_duration(text: str, option: str) -> float:

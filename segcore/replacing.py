@@ -1,6 +1,7 @@
 """Files that are there whole or not at all: no reader meets half of one, and no failure leaves half of one behind."""
 
 import errno
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -46,3 +47,20 @@ def replacing(file: Path) -> Iterator[Path]:
         with suppress(OSError):
             temporary.unlink()
         raise
+
+
+def write_lasting(file: Path, content: bytes) -> None:
+    """Write a file without which work is lost: whole or not at all, also where the machine loses its power.
+
+    Args:
+        file: in a folder that is there; when it cannot be written, it stays as it is.
+        content: all of it.
+
+    Raises:
+        OSError: when it cannot be written.
+    """
+    with replacing(file) as temporary, temporary.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        # File systems may keep the new name before what the file holds, and a crash then leaves it empty.
+        os.fsync(stream.fileno())

@@ -15,7 +15,7 @@ from search.settings import describe_damage
 from segcore.config import TrainConfig
 from segcore.errors import CheckpointError, ConfigError, StorageError
 from segcore.regular import read_regular
-from segcore.replacing import replacing
+from segcore.replacing import write_lasting
 from segcore.scoring.objective import FIRST_METRIC
 
 # The file is JSON, where whole numbers of a score have no point and keys are texts; anyone may have edited it.
@@ -175,8 +175,7 @@ def write_best(winner: Winner, file: Path) -> None:
         if read_regular(file) == text.encode():
             return
     try:
-        with replacing(file) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_lasting(file, text.encode())
     except OSError as error:
         raise StorageError(
             f"{file} cannot be written ({error.strerror or error}); make room there, or let it be written."

@@ -99,7 +99,8 @@ class Capacity:
             self._count, self._counted = count_concurrent(self.place, self._find_rested()), now
             if self.demand is not None and self._count_left is not None:
                 self.demand.wish(self._count_left())
-        if self._count or (self.nodes is not None and self.nodes.is_busy):
+        is_resting = any(now < until for until in self._rested.values())
+        if self._count or is_resting or (self.nodes is not None and self.nodes.is_busy):
             self._last_held = now
         return self._count
 

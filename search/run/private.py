@@ -102,6 +102,11 @@ def require_folder() -> None:
         )
 
 
+def find_session() -> Path:
+    """Return the folder in which the connected Ray keeps its files on this machine."""
+    return Path(worker._global_node.get_session_dir_path())
+
+
 def _keep_keys_back() -> None:
     """Let Ray Tune write no keys into the environment of each trial, which a log that anyone may read shows.
 

@@ -1,11 +1,13 @@
 """The temporary folders of a search's processes, and of what the libraries that they use write."""
 
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from segcore.errors import ClusterError, StorageError
 from segcore.scratch import clear_left, locked_folder
 
 _PREFIX: Final = "street-search-scratch-"
@@ -16,6 +18,22 @@ def scratch_folder() -> Iterator[Path]:
     """Make a temporary folder, locked as long as this process lives, and delete it at the end."""
     with locked_folder(_PREFIX, Path(tempfile.gettempdir())) as folder:
         yield folder
+
+
+@contextmanager
+def blaming_node() -> Iterator[None]:
+    """Let a disk of temporary files that takes nothing count as this node's failure, not as that of its trial.
+
+    Raises:
+        ClusterError: naming this machine, with what to do.
+    """
+    try:
+        yield
+    except (StorageError, OSError) as error:
+        raise ClusterError(
+            f"{socket.gethostname()}: make room in {tempfile.gettempdir()}, or start Ray with another folder of "
+            f"temporary files by TMPDIR, for this one takes no checkpoint: {error}"
+        ) from error
 
 
 @contextmanager

@@ -131,8 +131,8 @@ def make_private_folder() -> Path:
     Raises:
         StorageError: when somebody else has made it.
     """
-    root = os.environ.get("XDG_RUNTIME_DIR", "")
-    folder = Path(root) / "street-search" if root else Path(tempfile.gettempdir()) / f"street-search-{os.getuid()}"
+    # A user's runtime folder goes as they log out, whatever they leave running; Slurm names that of another machine.
+    folder = Path(tempfile.gettempdir()) / f"street-search-{os.getuid()}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         found = folder.lstat()

@@ -5,7 +5,7 @@ Runs in a worker process. It knows nothing of the search: whether to go on is de
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,7 @@ from ray import tune
 
 from search.memory.outcome import Outcome
 from search.run.checkpoints import brought
-from search.run.scratch import clear_scratch, scratch_folder
+from search.run.scratch import blaming_node, clear_scratch, scratch_folder
 from search.run.system import SystemWatch
 from search.run.training_thread import run_in_training_thread
 from search.run.trial_job import Assignment, TrialJob, open_cache, require_promised
@@ -104,12 +104,16 @@ def _train_on(config: Assignment, job: TrialJob, cache: PixelCache, machine: Mac
             tune.report({"outcome": str(Outcome.OVER_LIMIT), "message": broken})
             return
     shown = choose_cases(cache, valid_indices)
-    with scratch_folder() as folder, StateWriter(folder) as writer:
+    with ExitStack() as stack:
+        with blaming_node():
+            folder = stack.enter_context(scratch_folder())
+        writer = stack.enter_context(StateWriter(folder))
         for result in train_epochs(state, cache, train_indices, valid_indices, machine, writer):
             is_drawn = result.epoch in job.picture_epochs or _has_ended(state)
             pictures = _draw(state, cache, shown, result.scores, machine) if is_drawn else None
-            writer.finish(state)
-            (folder / SCORES_FILE).write_text(encode_scores(result.scores), encoding="utf-8")
+            with blaming_node():
+                writer.finish(state)
+                (folder / SCORES_FILE).write_text(encode_scores(result.scores), encoding="utf-8")
             # As a text: Ray would flatten a dictionary into hundreds of results.
             image_scores = json.dumps(divide_metric(result.scores, cache.classes, job.metric))
             described = _describe(result, state, costs if result.epoch == 1 else {})

@@ -20,7 +20,7 @@ from search.requests import Inbox
 from search.run.capacity import ACCELERATOR, Capacity, select_others
 from search.run.evicted import evicted_taken_for_dead
 from search.run.listener import Listener
-from search.run.private import require_folder
+from search.run.private import find_session, require_folder
 from search.run.queue import TrialQueue
 from search.run.recorder import Recorder
 from search.run.scheduler import AshaScheduler
@@ -144,7 +144,8 @@ def _run_tune(
     except (tune.TuneError, OSError) as error:
         raise _find_own(error) or StorageError(
             f"Ray Tune gave up ({str(error).strip().splitlines()[-1]}); if the disk of "
-            f"{stage.folder.address(stage.folder.ray)} is full, make room; if it is a bucket, see that it answers."
+            f"{stage.folder.address(stage.folder.ray)}, or that of Ray's own files, {find_session()}, is full, make "
+            "room; if a bucket does not answer, see that it does."
         ) from error
 
 

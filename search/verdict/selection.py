@@ -11,7 +11,7 @@ from search.folder import SearchFolder
 from search.memory.best import Configuration, Confirmation, Ends, Finalist, Winner, write_best
 from search.memory.history import History, TrialRecord, count_ends
 from search.memory.journal import read_history
-from search.memory.outcome import Outcome
+from search.memory.outcome import Outcome, tell_end
 from search.settings import SearchSettings
 from search.verdict.comparison import FOLDS_METHOD, IMAGES_METHOD, SEEDS_METHOD, Interval
 from search.verdict.decision import Contender, Decision
@@ -37,9 +37,20 @@ def choose_best(history: History, settings: SearchSettings) -> Winner:
     if not ranked:
         raise CheckpointError(
             f"Search {settings.name!r} has no trial with a score yet; of {count_words(len(history.trials), 'trial')}: "
-            f"{count_ends(history.in_order)}. 'status' says why, and what to do."
+            f"{count_ends(history.in_order)}. {_tell_last_failure(history)}"
         )
     return _describe_trial(ranked[0], history, settings)
+
+
+def _tell_last_failure(history: History) -> str:
+    failed = history.list_by_outcome(Outcome.FAILED)
+    if not failed:
+        return "'status' says why, and what to do."
+    last = max(failed, key=lambda trial: trial.ended or 0.0)
+    return (
+        f"The last that failed, trial {last.number}: {tell_end(last.message).rstrip('.')}. Once the cause is mended, "
+        "'resume' with --retry-failed takes up what failed from its last checkpoint."
+    )
 
 
 def choose_candidates(history: History, settings: SearchSettings) -> list[TrialRecord]:

@@ -2,10 +2,11 @@
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
-from segcore.replacing import explain_unwritten, replacing
+from segcore.replacing import explain_unwritten, replacing, write_lasting
 
 
 def test_a_file_is_replaced_when_the_block_ends_well(tmp_path):
@@ -55,3 +56,19 @@ def test_a_folder_that_is_not_there_is_the_error_that_is_told(tmp_path):
 )
 def test_what_is_refused_is_told_with_what_to_do(number, told):
     assert explain_unwritten(OSError(number, os.strerror(number), "a.json")).startswith(told)
+
+
+def test_what_work_rests_on_is_on_the_disk_before_it_takes_its_name(tmp_path, monkeypatch):
+    file, written = tmp_path / "a.json", []
+    file.write_bytes(b"before")
+    through = os.fsync
+
+    def look(descriptor):
+        through(descriptor)
+        written.append((Path(f"/proc/self/fd/{descriptor}").readlink().read_bytes(), file.read_bytes()))
+
+    monkeypatch.setattr(os, "fsync", look)
+    write_lasting(file, b"after")
+    assert written == [(b"after", b"before")]
+    assert file.read_bytes() == b"after"
+    assert list(tmp_path.iterdir()) == [file]

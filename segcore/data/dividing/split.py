@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, get_args
 from segcore.counting import count_words
 from segcore.errors import CheckpointError, ConfigError
 from segcore.regular import read_regular
-from segcore.replacing import replacing
+from segcore.replacing import write_lasting
 
 SplitKind = Literal["folds", "official", "own"]
 """Where a division comes from: made here, come with the data, or a user's own file."""
@@ -121,8 +121,7 @@ def write_folds(split: FoldSplit, file: Path) -> None:
         "split": split.kind,
         "cases": {name: {"fold": fold, "block": split.block_of[name]} for name, fold in sorted(split.fold_of.items())},
     }
-    with replacing(file) as temporary:
-        temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
+    write_lasting(file, json.dumps(document, indent=1).encode())
 
 
 def read_folds(file: Path, remedy: str = _REMEDY) -> FoldSplit:

@@ -82,6 +82,15 @@ def test_no_more_trials_run_at_a_time_than_wished(make_place, machines):
     assert Capacity(make_place(cpus_per_trial=2, max_concurrent=3)).count() == 3
 
 
+def test_a_node_that_rests_is_there_so_that_a_short_wait_is_none_for_it(make_place, machines):
+    room = Capacity(make_place(cpus_per_trial=2, wait_seconds=10))
+    assert room.count() == 4
+    for node in ("aa", "bb"):
+        room.rest(node)
+    machines.now += 29
+    assert (room.count(), room.is_given_up) == (0, False)
+
+
 def test_a_node_that_rests_holds_nothing_for_half_a_minute(make_place, machines):
     room = Capacity(make_place(cpus_per_trial=2))
     assert (room.count(), room.left_out) == (4, [])

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from search.run import private
-from search.run.private import kept_private, require_folder
+from search.run.private import find_session, kept_private, require_folder
 from segcore.errors import ClusterError
 
 ROOT = Path(__file__).parents[3]
@@ -299,3 +299,10 @@ def test_a_ray_whose_folder_is_cleaned_away_is_told_before_its_workers_fail(loca
     finally:
         moved.rename(logs)
     require_folder()
+
+
+def test_the_folder_of_a_rays_own_files_is_found(local_ray):
+    from ray._private import worker
+
+    assert find_session().is_dir()
+    assert Path(worker._global_node.get_logs_dir_path()).parent == find_session()

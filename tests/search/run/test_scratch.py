@@ -1,4 +1,5 @@
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -6,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from search.run.scratch import clear_scratch, scratch_folder, temporary_kept
+from search.run.scratch import blaming_node, clear_scratch, scratch_folder, temporary_kept
 from search.run.share import make_private_folder
+from segcore.errors import ClusterError, StorageError
 
 
 @pytest.fixture(autouse=True)
@@ -56,8 +58,7 @@ def test_without_room_for_temporary_files_a_process_goes_on(temporary, monkeypat
         assert tempfile.tempdir == str(temporary / "gone")
 
 
-def test_the_folder_of_locks_stays(temporary, monkeypatch):
-    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+def test_the_folder_of_locks_stays(temporary):
     locks = make_private_folder()
     clear_scratch()
     assert list(temporary.iterdir()) == [locks]
@@ -78,3 +79,11 @@ def test_nothing_else_is_deleted(temporary, monkeypatch):
     clear_scratch()
     assert sorted(set(before) - set(temporary.iterdir())) == [temporary / "street-search-scratch-of-another"]
     assert target.is_dir()
+
+
+@pytest.mark.parametrize("error", [StorageError("state.pt cannot be written"), OSError(28, "No space left on device")])
+def test_a_full_disk_of_temporary_files_is_the_fault_of_its_node(temporary, error):
+    with pytest.raises(ClusterError) as told, blaming_node():
+        raise error
+    assert str(told.value).startswith(f"{socket.gethostname()}: make room in {temporary}, or start Ray with another")
+    assert str(told.value).endswith(str(error))

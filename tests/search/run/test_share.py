@@ -39,9 +39,9 @@ with ExitStack() as held:
 def four_gpus(tmp_path, monkeypatch) -> Path:
     """A machine with four GPUs, and an own folder of locks."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr(share.tempfile, "gettempdir", lambda: str(tmp_path))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    return tmp_path / "street-search"
+    return tmp_path / f"street-search-{os.getuid()}"
 
 
 @pytest.fixture
@@ -130,15 +130,16 @@ def test_only_gpus_that_others_may_have_are_told():
 
 
 def test_locks_lie_where_nobody_else_can_write(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr(share.tempfile, "gettempdir", lambda: str(tmp_path))
     assert make_private_folder().stat().st_mode & 0o777 == 0o700
     make_private_folder().chmod(0o777)
     with pytest.raises(StorageError, match="is not this user's alone; delete it, or set TMPDIR"):
         make_private_folder()
 
 
-def test_locks_of_a_user_without_a_runtime_folder_lie_in_the_temporary_one(tmp_path, monkeypatch):
-    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+@pytest.mark.parametrize("runtime", ["", "/run/user/none"], ids=["none", "gone"])
+def test_locks_lie_in_the_temporary_folder_whatever_became_of_the_runtime_one(tmp_path, monkeypatch, runtime):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
     monkeypatch.setattr(share.tempfile, "gettempdir", lambda: str(tmp_path))
     with ExitStack() as held:
         assert take_free(["0"], None, make_private_folder(), held) == ("0",)

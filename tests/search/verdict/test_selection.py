@@ -88,7 +88,10 @@ def test_search_without_a_score_is_refused_with_how_its_trials_ended(make_histor
             script.end(trial, "over a limit")
         script.epochs(1, None)
 
-    told = "'streets' has no trial with a score yet; of 4 trials: 2 over a limit, 1 failed, 1 not ended"
+    told = (
+        "'streets' has no trial with a score yet; of 4 trials: 2 over a limit, 1 failed, 1 not ended. The last that "
+        "failed, trial 0: a bug. Once the cause is mended, 'resume' with --retry-failed takes up what failed"
+    )
     with pytest.raises(CheckpointError, match=told):
         choose_best(make_history(write), make_settings())
 

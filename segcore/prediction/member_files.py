@@ -94,11 +94,15 @@ def read_format(document: dict[str, Any]) -> dict[str, Any]:
     Raises:
         KeyError: for one without a format.
         ValueError: for a format that is not known.
+        TypeError: for a configuration that is none.
     """
-    if document["format"] == _FORMAT_OF_FIRST_LOSSES:
+    known = document["format"]
+    if known not in (_FORMAT_OF_FIRST_LOSSES, _FORMAT, _FORMAT_OF_UNLIKE):
+        raise ValueError(f"format {known!r}, not {_FORMAT!r} or {_FORMAT_OF_UNLIKE!r}")
+    if not all(isinstance(values, dict) for values in (document.get("config", {}), *document.get("configs", ()))):
+        raise TypeError("a configuration in it is no object of names and values")
+    if known == _FORMAT_OF_FIRST_LOSSES:
         return {**document, "format": _FORMAT, "config": translate_first_losses(document["config"])}
-    if document["format"] not in (_FORMAT, _FORMAT_OF_UNLIKE):
-        raise ValueError(f"format {document['format']!r}, not {_FORMAT!r} or {_FORMAT_OF_UNLIKE!r}")
     return document
 
 

@@ -153,6 +153,14 @@ def test_model_without_networks_is_refused(folder, listed):
         load_ensemble(folder, MACHINE)
 
 
+@pytest.mark.parametrize("form", ["street-ensemble-1", "street-ensemble-2", "street-ensemble-3"])
+@pytest.mark.parametrize("damage", [{"config": []}, {"config": "ce"}, {"configs": [[]]}, {"configs": 3}])
+def test_configuration_that_is_none_is_refused_with_the_folder(folder, form, damage):
+    _edit(folder, lambda document: document.update({"format": form, **damage}))
+    with pytest.raises(CheckpointError, match="is no model directory"):
+        load_ensemble(folder, MACHINE)
+
+
 def test_weights_of_another_network_are_refused_in_a_line(folder):
     weights = safetensors.torch.load_file(folder / "member_0.safetensors")
     safetensors.torch.save_file(dict(list(weights.items())[::2]), folder / "member_0.safetensors")

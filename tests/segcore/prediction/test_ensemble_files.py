@@ -172,6 +172,17 @@ def test_weights_of_another_network_are_refused_in_a_line(folder):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(folder, value):
+    """Every probability would be none, and every pixel silently the first class."""
+    weights = safetensors.torch.load_file(folder / "member_1.safetensors")
+    name = next(name for name, tensor in weights.items() if tensor.ndim == 4)
+    weights[name][0, 0, 0, 0] = value
+    safetensors.torch.save_file(weights, folder / "member_1.safetensors")
+    with pytest.raises(CheckpointError, match=rf"member_1\.safetensors holds .* in 1 tensor, '{name}' first: .*anew"):
+        load_ensemble(folder, MACHINE)
+
+
 def test_model_whose_document_is_nested_without_end_is_refused(folder):
     (folder / "ensemble.json").write_text("[" * 100_000)
     with pytest.raises(CheckpointError, match="is no model directory"):

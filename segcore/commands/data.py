@@ -19,9 +19,10 @@ from segcore.data.classes import CONTEST_CLASSES
 from segcore.data.dataset import read_dataset
 from segcore.data.listing import list_images, name_of
 from segcore.data.names import tell_names
+from segcore.errors import StorageError
 from segcore.insight.page import require_writable, write_page
 from segcore.insight.sheet import render_sheet
-from segcore.scoring.mask_files import read_mask_notes, read_masks, require_same_meaning
+from segcore.scoring.mask_files import NOTES_FILE, read_mask_notes, read_masks, require_same_meaning
 from segcore.scoring.masks import score_masks
 from segcore.scoring.submission import write_submission
 from segcore.streets.synthetic import write_streets
@@ -76,6 +77,7 @@ def submit(
     layout: LayoutName = "",
 ) -> None:
     """Write masks as the contest's submission JSON, by the file names of their images."""
+    _require_submission_file(out, masks)
     notes = read_mask_notes(masks)
     table = (notes.classes or CONTEST_CLASSES) if data is None else read_dataset(bring_shown(data), layout).classes
     require_same_meaning(masks, notes.classes, table)
@@ -95,6 +97,13 @@ def submit(
             "that is not so, give the images' folder by --images"
         )
     console.print(f"written to {out}", soft_wrap=True)
+
+
+def _require_submission_file(out: Path, masks: Path) -> None:
+    if out.suffix.lower() != ".json":
+        raise StorageError(f"{out}: a submission is JSON and nothing else; call it {out.stem}.json.")
+    if out.resolve() == (masks / NOTES_FILE).resolve():
+        raise StorageError(f"{out} says which images the masks are of, and is not written over; choose another name.")
 
 
 def score(

@@ -24,7 +24,7 @@ from segcore.data.dataset import read_dataset
 from segcore.data.decoding import read_size
 from segcore.data.listing import list_images
 from segcore.data.picture_files import Image, save_png
-from segcore.errors import ConfigError
+from segcore.errors import ConfigError, DataError
 from segcore.insight.error_analysis import require_same_classes
 from segcore.insight.figures import overlay as draw_overlay
 from segcore.prediction.ensemble import Ensemble
@@ -47,7 +47,7 @@ from segcore.prediction.tune_ways import (
     propose_modes,
     propose_scales,
 )
-from segcore.scoring.mask_files import save_mask, write_mask_notes
+from segcore.scoring.mask_files import require_free, save_mask, write_mask_notes
 from segcore.scoring.objective import CLASS_PREFIX, METRICS, require_learnt, require_metric
 
 
@@ -90,9 +90,12 @@ def predict(
     """
     files = list_images(images)
     parts = ("masks", "overlays") if overlays else ("masks",)
+    _refuse_own_folder(images, [out / part for part in parts])
     print_unread(images, apart=[out / part for part in ("masks", "overlays")])
     ensemble = load_ensemble(model, choose_machine(device, cpus)).with_options(way)
     require_effect(way, ensemble.options, ensemble.configs)
+    if overlays:
+        require_free(out / "overlays", files, out / "masks")
     for part in parts:
         make_folder(out / part)
     write_mask_notes(out / "masks", files, ensemble.classes)
@@ -109,6 +112,11 @@ def predict(
         soft_wrap=True,
     )
     require_all_read(problems, len(files))
+
+
+def _refuse_own_folder(images: Path, results: Sequence[Path]) -> None:
+    if images.resolve() in [folder.resolve() for folder in results]:
+        raise DataError(f"{images} holds the images, and what is predicted would take their places; give another OUT.")
 
 
 @with_groups

@@ -20,6 +20,8 @@ from segcore.networks.encoders import find_encoder, name_encoder
 _SE_REDUCTION: Final = 16
 _PAN_SIDE: Final = 128
 """Pixels; below it nothing is left of the third halving of features at a sixteenth."""
+_FPN_GROUPS: Final = 32
+"""Of FPN's normalisation, each of which needs more than a single number."""
 
 
 class SqueezeExcitation(nn.Module):
@@ -80,7 +82,9 @@ def find_stride(network: smp.base.SegmentationModel, config: TrainConfig) -> int
 
 def smallest_side(config: TrainConfig) -> int:
     """Return the pixels that each side of an input has at least."""
-    return _PAN_SIDE if config.decoder == "pan" else 1
+    if config.decoder == "pan":
+        return _PAN_SIDE
+    return 2 * STRIDE if config.decoder == "fpn" and _fpn_width(config) // 2 <= _FPN_GROUPS else 1
 
 
 def _unet(config: TrainConfig, outputs: int) -> smp.base.SegmentationModel:
@@ -110,14 +114,19 @@ def _linknet(config: TrainConfig, outputs: int) -> smp.base.SegmentationModel:
 
 
 def _fpn(config: TrainConfig, outputs: int) -> smp.base.SegmentationModel:
-    # Its group normalisation takes 32 groups.
-    channels = max(64, config.decoder_channels // 64 * 64)
+    channels = _fpn_width(config)
     return smp.FPN(
         **_encoder(config),
         decoder_pyramid_channels=channels,
         decoder_segmentation_channels=channels // 2,
         classes=outputs,
     )
+
+
+def _fpn_width(config: TrainConfig) -> int:
+    # Half of it is what is normalised by groups.
+    each = 2 * _FPN_GROUPS
+    return max(each, config.decoder_channels // each * each)
 
 
 def _deeplabv3(config: TrainConfig, outputs: int) -> smp.base.SegmentationModel:

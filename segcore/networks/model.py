@@ -69,7 +69,9 @@ class SegmentationModel(nn.Module):
         return logits_NCHW[..., :height, :width]
 
     def _missing(self, side: int) -> int:
-        lacking = max(0, self.smallest_side - side)
+        missing = self.smallest_side - side
+        # What max(0, missing) is; a trace for ONNX would keep only the one that is larger for its own image.
+        lacking = (missing + abs(missing)) // 2
         return lacking + -(side + lacking) % self.stride
 
 

@@ -117,7 +117,8 @@ def read_stored_folds(folds: int, model: Path) -> tuple[FoldSplit, str] | None:
         CheckpointError: when there is such a file and it cannot be read.
     """
     for file, place in ((model / FOLDS_FILE, "model"), (model.resolve().parent.parent / FOLDS_FILE, "search")):
-        if file.is_file() and (split := read_folds(file)).folds == folds:
+        remedy = f"restore it from a copy of the {place}"
+        if file.is_file() and (split := read_folds(file, remedy)).folds == folds:
             return split, f"read from the {place}'s {file.name}"
     return None
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from segcore.config import TrainConfig
+from segcore.counting import count_words
 from segcore.errors import CheckpointError
 from segcore.expressions import translate_first_losses
 from segcore.machine import Machine
@@ -94,11 +95,15 @@ def read_format(document: dict[str, Any]) -> dict[str, Any]:
     Raises:
         KeyError: for one without a format.
         ValueError: for a format that is not known.
+        TypeError: for a configuration that is none.
     """
-    if document["format"] == _FORMAT_OF_FIRST_LOSSES:
+    known = document["format"]
+    if known not in (_FORMAT_OF_FIRST_LOSSES, _FORMAT, _FORMAT_OF_UNLIKE):
+        raise ValueError(f"format {known!r}, not {_FORMAT!r} or {_FORMAT_OF_UNLIKE!r}")
+    if not all(isinstance(values, dict) for values in (document.get("config", {}), *document.get("configs", ()))):
+        raise TypeError("a configuration in it is no object of names and values")
+    if known == _FORMAT_OF_FIRST_LOSSES:
         return {**document, "format": _FORMAT, "config": translate_first_losses(document["config"])}
-    if document["format"] not in (_FORMAT, _FORMAT_OF_UNLIKE):
-        raise ValueError(f"format {document['format']!r}, not {_FORMAT!r} or {_FORMAT_OF_UNLIKE!r}")
     return document
 
 
@@ -131,13 +136,21 @@ def load_member(file: Path, config: TrainConfig, outputs: int, machine: Machine)
     """Read a network onto a device, for predictions alone.
 
     Raises:
-        CheckpointError: when the file is damaged or of another network.
+        CheckpointError: when the file is damaged, of another network, or holds what is no finite number.
     """
     try:
         refuse_irregular(file)
         weights = safetensors.torch.load_file(file)
     except Exception as error:
-        raise CheckpointError(f"{file} cannot be read ({type(error).__name__}: {error}).") from error
+        raise CheckpointError(
+            f"{file} cannot be read ({type(error).__name__}: {error}); copy the whole model anew, or train it again."
+        ) from error
+    # Of a single one all probabilities are none, and every pixel would be called the first class.
+    if broken := [name for name, tensor in weights.items() if not bool(tensor.isfinite().all())]:
+        raise CheckpointError(
+            f"{file} holds values that are no finite numbers in {count_words(len(broken), 'tensor')}, {broken[0]!r} "
+            "first: its training diverged, or it is damaged; copy it anew, or train it again."
+        )
     return build_member(weights, config, outputs, machine, str(file))
 
 

@@ -22,7 +22,8 @@ from torch import Tensor
 from segcore.data.caching.cache import Progress
 from segcore.data.classes import VOID, ClassTable, class_table_to_json
 from segcore.data.decoding import decode_rgb
-from segcore.data.listing import list_images
+from segcore.data.listing import is_visible, list_images
+from segcore.data.names import has_controls
 from segcore.data.new_folder import link_or_copy, new_folder
 from segcore.data.picture_files import save_png
 from segcore.data.sources.contest import ANNOTATIONS_FOLDER, IMAGES_FOLDER
@@ -57,6 +58,8 @@ class PseudoOptions:
             raise ConfigError(f"--min-share {self.min_share:g}: a share of the pixels from 0 to 1; use 0.05 or so.")
         if self.prefix != Path(self.prefix).name:
             raise ConfigError(f"--prefix {self.prefix!r}: the start of a file name, without folders; use 'pseudo_'.")
+        if self.prefix and (has_controls(self.prefix) or not is_visible(self.prefix)):
+            raise ConfigError(f"--prefix {self.prefix!r}: no data set reads files that are called so; use 'pseudo_'.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

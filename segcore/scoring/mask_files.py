@@ -124,6 +124,25 @@ def write_mask_notes(folder: Path, images: Sequence[Path], table: ClassTable) ->
     write_whole(json.dumps(document, indent=1).encode(), folder / NOTES_FILE)
 
 
+def require_free(folder: Path, images: Sequence[Path], masks: Path) -> None:
+    """Refuse a folder of pictures of masks where one would be written over what no prediction wrote.
+
+    Args:
+        folder: of the pictures; need not exist.
+        images: what is predicted.
+        masks: folder of the masks, where `write_mask_notes` noted what was predicted before.
+
+    Raises:
+        DataError: naming the first such file.
+    """
+    there = find_annotations(folder).masks if folder.is_dir() else {}
+    mine = there.keys() & map(name_of, images) - read_mask_notes(masks).images.keys()
+    if files := sorted(there[name].name for name in mine if there[name].suffix.lower() == ".png"):
+        raise DataError(
+            f"{folder} holds {files[0]}, which no prediction wrote, and it is not written over; choose another folder."
+        )
+
+
 def require_same_meaning(folder: Path, noted: ClassTable | None, table: ClassTable) -> None:
     """Refuse masks whose colours or numbers are other classes in the data: they would be read as those.
 

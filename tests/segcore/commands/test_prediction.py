@@ -3,8 +3,8 @@ import io
 import pytest
 from rich.console import Console
 
-from segcore.commands.prediction import read_way, tune_predict, tune_table
-from segcore.errors import ConfigError
+from segcore.commands.prediction import predict, read_way, tune_predict, tune_table
+from segcore.errors import ConfigError, DataError
 from segcore.prediction.options import PredictOptions
 from segcore.prediction.tune_ways import Measured
 
@@ -45,6 +45,30 @@ def test_way_that_no_model_can_predict_in_is_refused_without_one(given, message)
     nothing = dict.fromkeys(("mode", "scale", "tile_size", "overlap", "flip", "scales"))
     with pytest.raises(ConfigError, match=message):
         read_way(**{**nothing, **given}, clean=True)
+
+
+@pytest.mark.parametrize("part", ["masks", "overlays"])
+def test_images_in_a_folder_of_the_results_are_not_written_over(part, tmp_path):
+    (tmp_path / part).mkdir()
+    (tmp_path / "link").symlink_to(tmp_path)
+    (tmp_path / part / "a.png").touch()
+    for images, out in ((tmp_path / part, tmp_path), (tmp_path / part, tmp_path / "link")):
+        with pytest.raises(DataError, match=f"{part} holds the images, and what is predicted would take their places"):
+            predict(
+                model=tmp_path / "no model",
+                images=images,
+                out=out,
+                overlays=True,
+                mode=None,
+                scale=None,
+                tile_size=None,
+                overlap=None,
+                flip=None,
+                scales=None,
+                clean=True,
+                device="cpu",
+                cpus=1,
+            )
 
 
 @pytest.mark.parametrize("milliseconds", ["0", "-5", "nan"])

@@ -20,6 +20,14 @@ def test_every_decoder_gives_logits_at_the_images_size(make_config, decoder, bac
         assert model(torch.zeros(1, 37, 70, 3, dtype=torch.uint8)).shape == (1, 3, 37, 70)
 
 
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_every_decoder_at_its_narrowest_takes_an_image_of_one_pixel(make_config, decoder):
+    # Of FPN's 32 groups of channels each would be one number.
+    model = build_architecture(make_config(decoder=decoder, backbone="test_resnet", decoder_channels=16), 3).eval()
+    with torch.inference_mode():
+        assert model(torch.zeros(1, 1, 1, 3, dtype=torch.uint8)).shape == (1, 3, 1, 1)
+
+
 @pytest.mark.parametrize(
     "backbone",
     ["resnet18", "wide_resnet50_2", "regnety_002", "mobilenetv3_small_050", "mobilenetv4_conv_small",

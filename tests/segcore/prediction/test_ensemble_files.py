@@ -153,6 +153,14 @@ def test_model_without_networks_is_refused(folder, listed):
         load_ensemble(folder, MACHINE)
 
 
+@pytest.mark.parametrize("form", ["street-ensemble-1", "street-ensemble-2", "street-ensemble-3"])
+@pytest.mark.parametrize("damage", [{"config": []}, {"config": "ce"}, {"configs": [[]]}, {"configs": 3}])
+def test_configuration_that_is_none_is_refused_with_the_folder(folder, form, damage):
+    _edit(folder, lambda document: document.update({"format": form, **damage}))
+    with pytest.raises(CheckpointError, match="is no model directory"):
+        load_ensemble(folder, MACHINE)
+
+
 def test_weights_of_another_network_are_refused_in_a_line(folder):
     weights = safetensors.torch.load_file(folder / "member_0.safetensors")
     safetensors.torch.save_file(dict(list(weights.items())[::2]), folder / "member_0.safetensors")
@@ -162,6 +170,17 @@ def test_weights_of_another_network_are_refused_in_a_line(folder):
     # Half of a network's tensors are missing, of which PyTorch names each.
     assert len(str(caught.value)) < 500
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(folder, value):
+    """Every probability would be none, and every pixel silently the first class."""
+    weights = safetensors.torch.load_file(folder / "member_1.safetensors")
+    name = next(name for name, tensor in weights.items() if tensor.ndim == 4)
+    weights[name][0, 0, 0, 0] = value
+    safetensors.torch.save_file(weights, folder / "member_1.safetensors")
+    with pytest.raises(CheckpointError, match=rf"member_1\.safetensors holds .* in 1 tensor, '{name}' first: .*anew"):
+        load_ensemble(folder, MACHINE)
 
 
 def test_model_whose_document_is_nested_without_end_is_refused(folder):

@@ -56,6 +56,17 @@ def test_file_gives_the_models_probabilities_at_any_size_and_batch(make_model, t
             np.testing.assert_allclose(found_CHW, ensemble.probabilities(image_HW3).numpy(), atol=1e-4)
 
 
+@pytest.mark.parametrize("decoder", ["fpn", "pan"])
+def test_file_of_a_network_that_has_a_smallest_side_takes_images_below_and_above_it(make_model, tmp_path, decoder):
+    """The narrowest FPN pads to 64 pixels, PAN to 128; what traces the network sees 70 and 101."""
+    ensemble = make_model(decoder=decoder)
+    export_onnx(ensemble, tmp_path / "m.onnx")
+    for shape in ((1, 20, 140, 3), (1, 140, 20, 3)):
+        images_NHW3 = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+        expected_OHW = ensemble.probabilities(images_NHW3[0]).numpy()
+        np.testing.assert_allclose(_run(tmp_path / "m.onnx", images_NHW3)[0], expected_OHW, atol=1e-4)
+
+
 def test_file_of_a_network_trained_with_bce_gives_each_output_its_own_probability(make_model, tmp_path):
     ensemble = make_model(loss="bce")
     export_onnx(ensemble, tmp_path / "x.onnx")

@@ -122,6 +122,12 @@ def test_stored_folds_are_the_models_or_the_searchs_but_never_made_again(model):
     assert read_stored_folds(parse_notes({}, 3).folds, model) is None
 
 
+def test_damaged_folds_of_a_model_are_refused_with_where_to_have_them_from(model):
+    (model / "folds.json").write_text("[]")
+    with pytest.raises(CheckpointError, match=r"folds\.json cannot be read .*; restore it from a copy of the model"):
+        read_stored_folds(3, model)
+
+
 def test_a_file_that_holds_no_folds_is_named_with_whose_to_give(model, tmp_path):
     (tmp_path / "other.json").write_text("{}")
     with pytest.raises(

@@ -195,7 +195,16 @@ def test_folder_beside_the_labels_is_kept(ensemble, images, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options", [{"confidence": 0.0}, {"confidence": 1.1}, {"min_share": -0.1}, {"prefix": "../x"}, {"prefix": "a/"}]
+    "options",
+    [
+        {"confidence": 0.0},
+        {"confidence": 1.1},
+        {"min_share": -0.1},
+        {"prefix": "../x"},
+        {"prefix": "a/"},
+        {"prefix": ".hidden"},
+        {"prefix": "a\nb"},
+    ],
 )
 def test_options_outside_their_range_are_refused(options):
     with pytest.raises(ConfigError, match=next(iter(options)).replace("_", "-")):

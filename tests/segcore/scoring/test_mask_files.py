@@ -11,6 +11,7 @@ from segcore.scoring.mask_files import (
     find_unknown_classes,
     read_mask_notes,
     read_masks,
+    require_free,
     require_same_meaning,
     save_mask,
     write_mask_notes,
@@ -135,6 +136,22 @@ def test_masks_that_no_prediction_wrote_are_not_written_over(classes, tmp_path):
     save_mask(MASK, tmp_path / "a.png", classes)
     with pytest.raises(DataError, match=r"holds images that no prediction wrote, .* choose another folder"):
         write_mask_notes(tmp_path, [tmp_path / "a.jpg"], classes)
+
+
+def test_pictures_that_no_prediction_drew_are_not_drawn_over(classes, tmp_path):
+    """Of images with other names they stay, and those of an earlier prediction are drawn anew."""
+    masks, overlays, images = tmp_path / "masks", tmp_path / "overlays", [tmp_path / "a.jpg"]
+    masks.mkdir()
+    require_free(overlays, images, masks)
+    overlays.mkdir()
+    for name in ("b.png", "a.jpg"):
+        (overlays / name).touch()
+    require_free(overlays, images, masks)
+    (overlays / "a.png").touch()
+    with pytest.raises(DataError, match=r"overlays holds a\.png, which no prediction wrote, .* choose another folder"):
+        require_free(overlays, images, masks)
+    write_mask_notes(masks, images, classes)
+    require_free(overlays, images, masks)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"images": 3, "classes": {}}'])

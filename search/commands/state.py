@@ -11,7 +11,7 @@ from search.judge.progress import RETRIED, is_over, replay_search
 from search.memory.best import Winner
 from search.memory.history import History, count_ends
 from search.memory.journal import read_history
-from search.memory.outcome import tell_end
+from search.memory.outcome import Outcome, tell_end
 from search.settings import SearchSettings
 from search.verdict.decision import Decision
 from search.verdict.race import decide
@@ -51,11 +51,11 @@ def show_state(
     if driven == "search":
         console.print("A process runs it now; what is best so far may change.")
         return
-    usable = choose_candidates(history, replace(settings, confirm=2))
+    usable, has_ended = choose_candidates(history, replace(settings, confirm=2)), is_over(settings, history, asha)
     if not usable:
-        _show_failures(history, folder)
+        _show_failures(history, folder, has_ended=has_ended)
     # A search that ran out of time is confirmed all the same, and nobody can go on with it meanwhile.
-    if not driven and not is_over(settings, history, asha):
+    if not driven and not has_ended:
         _tell_unfinished(settings, folder, history)
     elif usable:
         _show_confirmation(settings, folder, history, driven, has_rivals=len(usable) > 1, names_best=names_best)
@@ -81,8 +81,8 @@ def _tell_unfinished(settings: SearchSettings, folder: SearchFolder, history: Hi
     warn(f"{told}; go on with '{again}'.")
 
 
-def _show_failures(history: History, folder: SearchFolder) -> None:
-    """Say why, when trials ended and none can win."""
+def _show_failures(history: History, folder: SearchFolder, *, has_ended: bool) -> None:
+    """Say why, when trials ended and none can win, and what to do where no other trial is to come."""
     ended = [trial for trial in history.in_order if trial.ended is not None]
     if not ended:
         return
@@ -92,7 +92,7 @@ def _show_failures(history: History, folder: SearchFolder) -> None:
     if any(trial.outcome in RETRIED for trial in ended):
         again = folder.command("resume", "--retry-failed")
         warn(f"Mend the cause, then try again with '{again}'.")
-    else:
+    elif has_ended and any(trial.outcome is not Outcome.PRUNED for trial in ended):
         warn("They would end so again: launch a search with another limit, another --space or another --set.")
 
 

@@ -99,8 +99,7 @@ class Capacity:
             self._count, self._counted = count_concurrent(self.place, self._find_rested()), now
             if self.demand is not None and self._count_left is not None:
                 self.demand.wish(self._count_left())
-        is_resting = any(now < until for until in self._rested.values())
-        if self._count or is_resting or (self.nodes is not None and self.nodes.is_busy):
+        if self._count or self._is_one_to_come:
             self._last_held = now
         return self._count
 
@@ -166,7 +165,8 @@ class Capacity:
     @property
     def is_given_up(self) -> bool:
         """Whether there has been no node for so long that none is waited for any more."""
-        return not self.count() and self.empty_seconds >= self.place.wait_seconds
+        # A node that is there and only rests is waited for even where the longest wait is 0.
+        return not self.count() and not self._is_one_to_come and self.empty_seconds >= self.place.wait_seconds
 
     @property
     def lack(self) -> str | None:
@@ -186,6 +186,12 @@ class Capacity:
         asked = f"; {self.demand.describe()}" if self.demand is not None else ""
         left_out = [f"; {problem}" for problem in self.nodes.left_out.values()] if self.nodes is not None else []
         return describe_lack(self.place, alive_nodes()) + "".join(left_out) + asked
+
+    @property
+    def _is_one_to_come(self) -> bool:
+        """Whether a node rests, or is being looked at, and may hold a trial in a while."""
+        is_resting = any(time.monotonic() < until for until in self._rested.values())
+        return is_resting or (self.nodes is not None and self.nodes.is_busy)
 
     def _find_rested(self) -> list[Node]:
         return [node for node in self.find_usable() if not self._is_resting(node)]

@@ -128,6 +128,16 @@ def test_search_whose_trials_all_failed_says_why(make_search, capsys, outcome, a
     assert "confirm" not in told
 
 
+@pytest.mark.parametrize(("trials", "outcome"), [(9, Outcome.DIVERGED), (3, Outcome.PRUNED)])
+def test_another_search_is_advised_only_where_no_trial_is_to_come_and_no_person_ended_all(
+    make_search, capsys, trials, outcome
+):
+    search = make_search(trials=trials)
+    search.try_out(None, None, None, outcome=outcome)
+    told = search.tell(capsys)
+    assert f"No trial can win: 3 {outcome}." in told and "launch" not in told
+
+
 def test_search_that_is_not_to_be_confirmed_says_what_its_winner_is_worth(make_search, capsys):
     search = make_search(confirm=0)
     search.try_out(0.5, 0.7, 0.6)

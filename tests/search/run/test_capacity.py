@@ -82,8 +82,9 @@ def test_no_more_trials_run_at_a_time_than_wished(make_place, machines):
     assert Capacity(make_place(cpus_per_trial=2, max_concurrent=3)).count() == 3
 
 
-def test_a_node_that_rests_is_there_so_that_a_short_wait_is_none_for_it(make_place, machines):
-    room = Capacity(make_place(cpus_per_trial=2, wait_seconds=10))
+@pytest.mark.parametrize("wait_seconds", [0, 10])
+def test_a_node_that_rests_is_there_so_that_a_short_wait_is_none_for_it(make_place, machines, wait_seconds):
+    room = Capacity(make_place(cpus_per_trial=2, wait_seconds=wait_seconds))
     assert room.count() == 4
     for node in ("aa", "bb"):
         room.rest(node)

@@ -4,11 +4,11 @@ Ray's own way asks a bucket once, and leaves what it brought on the node when it
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from search.run.scratch import scratch_folder
+from search.run.scratch import blaming_node, scratch_folder
 from segcore.bucket import Bucket, parse_bucket, patiently
 from segcore.bucket_address import is_address
 from segcore.errors import CheckpointError
@@ -25,12 +25,15 @@ def brought(place: str) -> Iterator[Path]:
     Raises:
         CheckpointError: when the bucket has no state there; one that is raised inside names the place.
         StorageError: when the bucket cannot be read.
+        ClusterError: when this node has no room for it.
     """
     if not is_address(place):
         yield Path(place)
         return
-    with scratch_folder() as folder:
-        patiently(partial(_bring, parse_bucket("storage", place), folder))
+    with ExitStack() as stack:
+        with blaming_node(OSError):
+            folder = stack.enter_context(scratch_folder())
+            patiently(partial(_bring, parse_bucket("storage", place), folder))
         try:
             yield folder
         except CheckpointError as error:

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from segcore.errors import ClusterError, StorageError
+from segcore.errors import ClusterError
 from segcore.scratch import clear_left, locked_folder
 
 _PREFIX: Final = "street-search-scratch-"
@@ -21,15 +21,18 @@ def scratch_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def blaming_node() -> Iterator[None]:
+def blaming_node(*told_by: type[Exception]) -> Iterator[None]:
     """Let a disk of temporary files that takes nothing count as this node's failure, not as that of its trial.
+
+    Args:
+        told_by: the errors by which it is told.
 
     Raises:
         ClusterError: naming this machine, with what to do.
     """
     try:
         yield
-    except (StorageError, OSError) as error:
+    except told_by as error:
         raise ClusterError(
             f"{socket.gethostname()}: make room in {tempfile.gettempdir()}, or start Ray with another folder of "
             f"temporary files by TMPDIR, for this one takes no checkpoint: {error}"

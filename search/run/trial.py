@@ -30,6 +30,7 @@ from segcore.errors import (
     ConfigError,
     DeviceMemoryError,
     NonFiniteLossError,
+    StorageError,
     StoreAwayError,
     StreetError,
     TrainingError,
@@ -105,13 +106,13 @@ def _train_on(config: Assignment, job: TrialJob, cache: PixelCache, machine: Mac
             return
     shown = choose_cases(cache, valid_indices)
     with ExitStack() as stack:
-        with blaming_node():
+        with blaming_node(OSError):
             folder = stack.enter_context(scratch_folder())
         writer = stack.enter_context(StateWriter(folder))
         for result in train_epochs(state, cache, train_indices, valid_indices, machine, writer):
             is_drawn = result.epoch in job.picture_epochs or _has_ended(state)
             pictures = _draw(state, cache, shown, result.scores, machine) if is_drawn else None
-            with blaming_node():
+            with blaming_node(StorageError, OSError):
                 writer.finish(state)
                 (folder / SCORES_FILE).write_text(encode_scores(result.scores), encoding="utf-8")
             # As a text: Ray would flatten a dictionary into hundreds of results.

@@ -1,4 +1,5 @@
 import logging
+import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from search.run.checkpoints import brought
 from segcore.bucket import parse_bucket
-from segcore.errors import CheckpointError
+from segcore.errors import CheckpointError, ClusterError
 from segcore.training.checkpoint import read_member_weights
 from segcore.training.saving import STATE_FILE
 
@@ -80,3 +81,18 @@ def test_a_bucket_that_does_not_answer_yet_is_waited_for(
         assert (folder / STATE_FILE).read_bytes() == b"state"
     assert waits
     second.stop()
+
+
+def test_a_full_disk_of_temporary_files_is_the_fault_of_its_node(make_bucket, temporary, monkeypatch):
+    stored = parse_bucket("storage", f"{make_bucket()}/checkpoint")
+    stored.write(STATE_FILE, bytes(1 << 20))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 19, before[1]))
+    try:
+        with pytest.raises(ClusterError, match=f"make room in {temporary}, .* File too large"), brought(stored.address):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    monkeypatch.setattr("tempfile.tempdir", str(temporary / "gone"))
+    with pytest.raises(ClusterError, match=r"make room in .*gone, .* No such file"), brought(stored.address):
+        pass

@@ -83,7 +83,7 @@ def test_nothing_else_is_deleted(temporary, monkeypatch):
 
 @pytest.mark.parametrize("error", [StorageError("state.pt cannot be written"), OSError(28, "No space left on device")])
 def test_a_full_disk_of_temporary_files_is_the_fault_of_its_node(temporary, error):
-    with pytest.raises(ClusterError) as told, blaming_node():
+    with pytest.raises(ClusterError) as told, blaming_node(StorageError, OSError):
         raise error
     assert str(told.value).startswith(f"{socket.gethostname()}: make room in {temporary}, or start Ray with another")
     assert str(told.value).endswith(str(error))

@@ -1,11 +1,16 @@
+import resource
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from ray import tune
 
-from search.run.trial import STATE_FILE, _report, _start
+from search.run.system import SystemWatch
+from search.run.trial import STATE_FILE, _report, _start, _train_on
+from search.run.trial_job import TrialJob
+from segcore.data.dividing.split import FoldSplit
 from segcore.data.labels import build_label_map
-from segcore.errors import CheckpointError
+from segcore.errors import CheckpointError, ClusterError
 from segcore.machine import Machine
 from segcore.training.checkpoint import save_state
 from segcore.training.state import new_state
@@ -64,3 +69,20 @@ def test_a_training_waits_for_a_bucket_that_does_not_answer_and_fails_where_one_
     assert reported == [({"epoch": 1}, tmp_path)] * 2
     with pytest.raises(OSError, match="ACCESS_DENIED"):
         _report({"epoch": 2}, str(tmp_path))
+
+
+def test_a_node_that_cannot_hold_a_checkpoint_is_at_fault_and_not_the_trial(cache, make_config, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    fold_of = {name: number % 2 for number, name in enumerate(cache.names)}
+    split = FoldSplit(folds=2, fold_of=fold_of, block_of={name: name for name in cache.names})
+    root = tmp_path / "cache"
+    job = TrialJob(data="", extra=(), cache_root=root, cache_key="", split=split, cpus=1, gpus=0, metric="iou")
+    config = {"values": make_config(epochs=1).values(), "fold": 0, "checkpoints": []}
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
+    try:
+        with closing(SystemWatch(Machine())) as system, pytest.raises(ClusterError, match=f"make room in {tmp_path}, "):
+            _train_on(config, job, cache, Machine(), system)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []

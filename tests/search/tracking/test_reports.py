@@ -61,6 +61,23 @@ def test_the_page_of_a_search_of_which_no_trial_can_win_has_no_table_of_the_best
     assert "The best" not in describe_search(make_record(history), (), (), "1", {PARENT: "ab"})
 
 
+@pytest.mark.parametrize(
+    ("trials", "outcome", "told"),
+    [
+        (2, Outcome.OVER_LIMIT, "no trial can win"),
+        (3, Outcome.OVER_LIMIT, "no trial has a score yet"),
+        (2, "", "no trial has a score yet"),
+    ],
+    ids=["all have ended", "one is to come", "one runs"],
+)
+def test_the_page_of_a_search_without_a_score_says_whether_one_is_to_come(
+    make_record, make_trials, trials, outcome, told
+):
+    history = make_trials({"ious": [], "outcome": Outcome.OVER_LIMIT}, {"ious": [], "outcome": outcome})
+    page = describe_search(make_record(history, settings={"trials": trials}), (), (), "1", {PARENT: "ab"})
+    assert page.startswith(f"### streets: {told}")
+
+
 def test_what_others_wrote_is_no_link_and_no_picture_on_a_search_s_page(make_record, make_trials, make_best):
     evil = "![x](http://evil.example)<img src=http://evil.example>|[x](javascript:a)"
     best = make_best()

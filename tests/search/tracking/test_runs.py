@@ -506,6 +506,21 @@ def test_search_whose_trials_all_ended_without_a_score_is_said_to_have_failed(
     assert (parent.info.status, parent.data.tags["state"]) == ("KILLED", "interrupted")
 
 
+@pytest.mark.parametrize(("stage_name", "scores"), [("search", {0: 0.5}), ("confirm", {})])
+def test_search_that_has_a_score_and_a_confirmation_without_one_are_only_interrupted(
+    settings, place, script, stage, find_runs, stage_name, scores
+):
+    for trial in (0, 1):
+        script.ask(trial)
+        script.epochs(trial, scores.get(trial))
+        script.end(trial, "finished" if trial in scores else "diverged")
+    runs = StageRuns(settings, place, stage_name, stage)
+    runs.write(list(read_events(stage.journal)))
+    runs.settle()
+    (parent,), _ = find_runs(place)
+    assert (parent.info.status, parent.data.tags["state"]) == ("KILLED", "interrupted")
+
+
 def test_interrupted_search_leaves_nothing_running_until_it_goes_on(settings, place, script, stage, find_runs):
     script.journal.write(Opened(cache_key="key"))
     script.ask(0)

@@ -81,18 +81,28 @@ def test_stopped_and_unfinished_trials_may_win_failed_ones_not(make_history, mak
 
 def test_search_without_a_score_is_refused_with_how_its_trials_ended(make_history, make_settings):
     def write(script):
-        for trial in range(4):
+        for trial in range(5):
             script.ask(trial)
-        script.end(0, "failed", "a bug")
+        script.end(4, "failed", "no disk")
+        script.end(0, "failed", "a bug.")
         for trial in (2, 3):
             script.end(trial, "over a limit")
         script.epochs(1, None)
 
     told = (
-        "'streets' has no trial with a score yet; of 4 trials: 2 over a limit, 1 failed, 1 not ended. The last that "
+        "'streets' has no trial with a score yet; of 5 trials: 2 failed, 2 over a limit, 1 not ended. The last that "
         "failed, trial 0: a bug. Once the cause is mended, 'resume' with --retry-failed takes up what failed"
     )
     with pytest.raises(CheckpointError, match=told):
+        choose_best(make_history(write), make_settings())
+
+
+def test_search_whose_trials_are_all_over_a_limit_sends_to_status(make_history, make_settings):
+    def write(script):
+        script.ask(0)
+        script.end(0, "over a limit")
+
+    with pytest.raises(CheckpointError, match=r"of 1 trial: 1 over a limit\. 'status' says why, and what to do"):
         choose_best(make_history(write), make_settings())
 
 

@@ -190,7 +190,8 @@ class Capacity:
     @property
     def _is_one_to_come(self) -> bool:
         """Whether a node rests, or is being looked at, and may hold a trial in a while."""
-        is_resting = any(time.monotonic() < until for until in self._rested.values())
+        # What was counted while it rested is believed for so long after.
+        is_resting = any(time.monotonic() < until + _COUNT_SECONDS for until in self._rested.values())
         return is_resting or (self.nodes is not None and self.nodes.is_busy)
 
     def _find_rested(self) -> list[Node]:

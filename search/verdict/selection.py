@@ -49,7 +49,7 @@ def _tell_last_failure(history: History) -> str:
     last = max(failed, key=lambda trial: trial.ended or 0.0)
     return (
         f"The last that failed, trial {last.number}: {tell_end(last.message).rstrip('.')}. Once the cause is mended, "
-        "'resume' with --retry-failed takes up what failed from its last checkpoint."
+        "'resume' with --retry-failed takes up again what failed."
     )
 
 

@@ -88,8 +88,13 @@ def test_a_node_that_rests_is_there_so_that_a_short_wait_is_none_for_it(make_pla
     assert room.count() == 4
     for node in ("aa", "bb"):
         room.rest(node)
-    machines.now += 29
+    machines.now += 29.5
     assert (room.count(), room.is_given_up) == (0, False)
+    # Its rest is over, and nobody has counted since.
+    machines.now += 0.75
+    assert (room.count(), room.is_given_up) == (0, False)
+    machines.now += 0.25
+    assert (room.count(), room.is_given_up) == (4, False)
 
 
 def test_a_node_that_rests_holds_nothing_for_half_a_minute(make_place, machines):

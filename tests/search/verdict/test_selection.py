@@ -91,7 +91,7 @@ def test_search_without_a_score_is_refused_with_how_its_trials_ended(make_histor
 
     told = (
         "'streets' has no trial with a score yet; of 5 trials: 2 failed, 2 over a limit, 1 not ended. The last that "
-        "failed, trial 0: a bug. Once the cause is mended, 'resume' with --retry-failed takes up what failed"
+        "failed, trial 0: a bug. Once the cause is mended, 'resume' with --retry-failed takes up again what failed"
     )
     with pytest.raises(CheckpointError, match=told):
         choose_best(make_history(write), make_settings())

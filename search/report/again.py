@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-from search.memory.outcome import FAILURES
+from search.judge.progress import RETRIED
 from search.place import Place
 from search.report.matter import Matter, command_block
 from search.settings import SearchSettings, build_settings, settings_values
@@ -56,7 +56,7 @@ def reproduce(matter: Matter) -> Section:
 def next_commands(matter: Matter) -> Section:
     """Return what can be run next."""
     folder, record = matter.record.folder, matter.record
-    has_failed = any(trial.outcome in FAILURES for trial in record.history.in_order)
+    has_failed = any(trial.outcome in RETRIED for trial in record.history.in_order)
     of_winner = {
         "train the best on further folds": folder.command("confirm"),
         "make the model": folder.command("retrain"),

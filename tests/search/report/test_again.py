@@ -88,5 +88,8 @@ def test_of_a_winner_and_of_failures_there_are_commands_where_there_are_any(
     )
     assert "resume streets --retry-failed" in of_failed
     assert "--retry-failed" not in of_won
+    # One that diverged is not tried again.
+    diverged = make_matter(make_record(make_trials({"ious": [], "outcome": "diverged"})))
+    assert "--retry-failed" not in next_commands(diverged).content
     assert [f"search {name} streets" in of_failed for name in ("confirm", "retrain")] == [False, False]
     assert [f"search {name} streets" in of_won for name in ("confirm", "retrain")] == [True, True]

@@ -16,7 +16,8 @@ _CONFIG: Final = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 Form = Annotated[int, Field(description="of the document; another one when a field went or means something else")]
 _STATES: Final = (
-    "running, confirming, retraining, interrupted (any stage), out of time, finished, retrained, unreadable"
+    "running, confirming, retraining, interrupted (any stage), out of time, finished, failed (none can win), "
+    "retrained, unreadable"
 )
 Moment = Annotated[float | None, Field(description="seconds since 1970, UTC; null when it has not come")]
 

@@ -114,7 +114,7 @@ def _measure(
 
     job = make_job(settings, capacity.place, cache, split)
     chosen = [values for group in groups.values() for values in group[:_EACH]]
-    return measure_epochs(chosen, job, capacity.place, settings.fold)
+    return measure_epochs(chosen, job, capacity, settings.fold)
 
 
 def advise_sharing(measured: "Sequence[Measured]") -> str:

@@ -48,6 +48,8 @@ class Look:
         if not self.is_over:
             return "out of time" if self.is_out_of_time else "interrupted"
         record = self.record
+        if not record.history.eligible:
+            return "failed"
         last = record.retraining if record.retraining.trials else record.confirmation
         if last.trials and last.closed is None:
             return "interrupted"

@@ -13,7 +13,7 @@ from typing import Any, Final
 import ray
 import torch
 
-from search.place import Place
+from search.run.capacity import Capacity, select_others
 from search.run.evicted import describe_eviction
 from search.run.loop import build_proposer
 from search.run.trial_job import TrialJob, open_cache, require_promised
@@ -63,19 +63,20 @@ def draw_values(settings: SearchSettings, facts: dict[str, Any]) -> list[dict[st
     return [proposer.ask(number).values for number in range(_DRAWS)]
 
 
-def measure_epochs(values: Sequence[dict[str, Any]], job: TrialJob, place: Place, fold: int) -> list[Measured]:
-    """Measure configurations one after the other, on a worker with what a trial is given.
+def measure_epochs(values: Sequence[dict[str, Any]], job: TrialJob, capacity: Capacity, fold: int) -> list[Measured]:
+    """Measure configurations one after the other, on a worker that could be given a trial, with what that is given.
 
     Args:
         values: of the configurations.
         job: what all trials share.
-        place: what a trial is given.
+        capacity: what a trial is given, and where.
         fold: that trials are scored on.
     """
+    place, others = capacity.place, select_others(capacity.left_out)
     # A process that has seen a GPU keeps some of its memory, so it ends with the task.
     task = ray.remote(num_cpus=place.cpus_per_trial, num_gpus=place.gpus_per_trial, max_calls=1, max_retries=0)
     try:
-        measured: list[Measured] = ray.get(task(_measure_each).remote(values, job, fold))
+        measured: list[Measured] = ray.get(task(_measure_each).options(label_selector=others).remote(values, job, fold))
         return measured
     except ray.exceptions.RayError as error:
         problem = describe_eviction(error)

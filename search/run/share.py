@@ -6,9 +6,11 @@ other users, and a Ray that was not started here, are not known.
 
 import math
 import os
+import shutil
 import stat
+import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,8 @@ from search.place import Place
 from segcore.errors import ClusterError, StorageError
 
 _VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
+_LIST_UUIDS: Final = ("--query-gpu=uuid", "--format=csv,noheader")
+_LIST_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +66,7 @@ def taking_gpus(place: Place) -> Iterator[Share]:
         return
     wanted = count_wanted(place)
     with ExitStack() as held:
-        taken = take_free(visible, wanted, make_private_folder(), held)
+        taken = take_free(name_locks(visible, list_uuids()), wanted, make_private_folder(), held)
         others = "" if len(taken) == wanted else describe_others(visible, taken)
         if len(taken) < place.gpus_per_trial:
             raise ClusterError(
@@ -92,11 +96,42 @@ def count_wanted(place: Place) -> int | None:
     return int(place.max_concurrent * place.gpus_per_trial)
 
 
-def take_free(visible: Sequence[str], wanted: int | None, folder: Path, held: ExitStack) -> tuple[str, ...]:
+def list_uuids() -> tuple[str, ...]:
+    """Return what NVIDIA's driver calls the GPUs that this process can reach, in order; none where it says nothing.
+
+    A control group, as of a job of Slurm, leaves only some, and these are counted from 0 in each.
+    """
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return ()
+    try:
+        listed = subprocess.run([program, *_LIST_UUIDS], capture_output=True, text=True, timeout=_LIST_SECONDS)
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
+        return ()
+    lines = tuple(line.strip() for line in listed.stdout.splitlines())
+    return lines if listed.returncode == 0 and all(line.startswith("GPU-") for line in lines) else ()
+
+
+def name_locks(visible: Sequence[str], uuids: Sequence[str]) -> dict[str, str]:
+    """Return what is locked for each GPU: its UUID, which all processes know it by, or else its own name.
+
+    Args:
+        visible: GPUs as CUDA_VISIBLE_DEVICES names them: numbers, UUIDs or how these begin.
+        uuids: of the GPUs that this process can reach, in their order.
+    """
+
+    def name(gpu: str) -> str:
+        named = (uuid for number, uuid in enumerate(uuids) if gpu == str(number) or uuid.startswith(gpu))
+        return next(named, gpu)
+
+    return {gpu: name(gpu) for gpu in visible}
+
+
+def take_free(locks: Mapping[str, str], wanted: int | None, folder: Path, held: ExitStack) -> tuple[str, ...]:
     """Lock GPUs that nobody has locked.
 
     Args:
-        visible: those that may be used.
+        locks: what is locked for each that may be used.
         wanted: how many at most; None takes all that are free.
         folder: where the locks are.
         held: unlocks them as it is closed.
@@ -105,11 +140,11 @@ def take_free(visible: Sequence[str], wanted: int | None, folder: Path, held: Ex
         Those that are locked now for this process.
     """
     taken: list[str] = []
-    for gpu in visible:
+    for gpu, lock in locks.items():
         if wanted is not None and len(taken) >= wanted:
             break
         try:
-            held.enter_context(FileLock(folder / f"gpu-{gpu.replace('/', '_')}.lock").acquire(timeout=0))
+            held.enter_context(FileLock(folder / f"gpu-{lock.replace('/', '_')}.lock").acquire(timeout=0))
         except Timeout:
             continue
         taken.append(gpu)

@@ -106,6 +106,14 @@ def test_states_of_a_search_from_its_first_trial_to_its_model(write_stage):
     assert look_at(folder).state == "retrained"
 
 
+def test_search_has_failed_where_all_is_done_and_no_trial_can_win(write_stage):
+    def lose(trial: int) -> list[Event]:
+        return [*train(trial, end=False), Ended(trial=trial, outcome=Outcome.OVER_LIMIT)]
+
+    assert look_at(write_stage("search", *lose(0))).state == "interrupted"
+    assert look_at(write_stage("search", *lose(1))).state == "failed"
+
+
 def test_model_of_an_earlier_winner_is_none_of_the_search_as_it_is_now(write_stage):
     write_stage("search", *train(0, 0.5, 0.6), *train(1, 0.4, 0.7))
     folder = write_stage("retrain", *train(0, 0.5, 0.55), Closed(metrics={"iou": 0.55}, note=""), Halted())

@@ -26,11 +26,12 @@ from search.memory.events import Ended, Epoch, Event, Reopened, Started, Warned
 from search.memory.journal import read_events
 from search.memory.outcome import Outcome
 from search.propose.proposer import Proposer
-from search.run import capacity, tuning
+from search.run import capacity, measuring, tuning
 from search.run import demand as demand_of_trials
 from search.run.capacity import Capacity, accelerator_of
 from search.run.demand import Demand, demanding
 from search.run.loop import build_proposer, choose_trial, run_search
+from search.run.measuring import measure_epochs
 from search.run.queue import TrialQueue
 from search.run.recorder import Recorder
 from search.run.retries import Retries
@@ -110,6 +111,8 @@ def test_a_node_that_had_no_memory_for_a_worker_is_given_no_trial_for_a_while(cl
     room.rest(resting.node_id)
     assert (room.count(), room.left_out, room.lack) == (1, [resting.node_id], None)
     assert resting.node_id in room.find_addresses(), "what fails there meanwhile is judged as ever"
+    monkeypatch.setattr(measuring, "_measure_each", lambda *_: [ray.get_runtime_context().get_node_id()])
+    assert {node for _ in range(4) for node in measure_epochs([{}], stage.job, room, 0)} == {other.node_id}
     cluster.remove_node(other)
     told = f"waiting a while for node {resting.node_ip_address} ({resting.node_id[:8]}), where a worker was lost by"
     assert (room.count(), str(room.lack)[: len(told)]) == (0, told)

@@ -16,7 +16,9 @@ from search.run.share import (
     count_wanted,
     describe_others,
     find_visible,
+    list_uuids,
     make_private_folder,
+    name_locks,
     take_free,
     taking_gpus,
 )
@@ -41,6 +43,7 @@ def four_gpus(tmp_path, monkeypatch) -> Path:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(share.tempfile, "gettempdir", lambda: str(tmp_path))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(share, "list_uuids", tuple)
     return tmp_path / f"street-search-{os.getuid()}"
 
 
@@ -92,7 +95,7 @@ def test_a_trial_of_two_gpus_needs_two_that_are_free(hold, make_place):
 def test_no_more_are_taken_than_the_trials_use(four_gpus, make_place):
     with taking_gpus(make_place(gpus_per_trial=1, max_concurrent=3)) as found, ExitStack() as held:
         assert (found.taken, found.others) == (("0", "1", "2"), "")
-        assert take_free(["0", "1", "2", "3"], None, four_gpus, held) == ("3",)
+        assert take_free({gpu: gpu for gpu in "0123"}, None, four_gpus, held) == ("3",)
 
 
 @pytest.mark.parametrize(
@@ -124,6 +127,54 @@ def test_gpus_are_named_as_the_environment_names_them(monkeypatch, variable, cou
     assert find_visible(count) == visible
 
 
+def test_two_jobs_that_call_each_its_own_gpu_the_first_lock_two(hold, make_place, monkeypatch):
+    """A control group shows each job of Slurm one GPU, as number 0 of those that it can reach."""
+    hold("GPU-5e01")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    for uuid, taken in (("GPU-77ab", ("0",)), ("GPU-5e01", None)):
+        monkeypatch.setattr(share, "list_uuids", lambda uuid=uuid: (uuid,))
+        if taken is None:
+            with pytest.raises(ClusterError, match="have the GPUs 0"), taking_gpus(make_place(gpus_per_trial=1)):
+                pytest.fail("took what another has")
+        else:
+            with taking_gpus(make_place(gpus_per_trial=1)) as found:
+                assert found.taken == taken
+
+
+@pytest.mark.parametrize(
+    ("visible", "uuids", "locked"),
+    [
+        (("0", "1"), ("GPU-5e01", "GPU-77ab"), ["GPU-5e01", "GPU-77ab"]),
+        (("1",), ("GPU-5e01", "GPU-77ab"), ["GPU-77ab"]),
+        (("GPU-77", "MIG-2c"), ("GPU-5e01", "GPU-77ab"), ["GPU-77ab", "MIG-2c"]),
+        (("0", "3"), (), ["0", "3"]),
+    ],
+)
+def test_what_is_locked_is_the_gpu_itself_whatever_it_is_called(visible, uuids, locked):
+    assert list(name_locks(visible, uuids).items()) == list(zip(visible, locked, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("script", "uuids"),
+    [
+        ("echo GPU-5e01; echo GPU-77ab", ("GPU-5e01", "GPU-77ab")),
+        ("echo No devices were found", ()),
+        ("echo GPU-5e01; exit 9", ()),
+    ],
+)
+def test_the_driver_s_own_names_are_asked_for(tmp_path, monkeypatch, script, uuids):
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f'#!/bin/sh\n[ "$*" = "--query-gpu=uuid --format=csv,noheader" ] || exit 2\n{script}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert list_uuids() == uuids
+
+
+def test_without_the_driver_s_program_there_are_no_such_names(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert list_uuids() == ()
+
+
 def test_only_gpus_that_others_may_have_are_told():
     assert describe_others(["0", "1"], ["0", "1"]) == ""
     assert describe_others(["0", "1"], ["1"]).endswith("have the GPUs 0, and this one has 1 of 2")
@@ -142,7 +193,7 @@ def test_locks_lie_in_the_temporary_folder_whatever_became_of_the_runtime_one(tm
     monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
     monkeypatch.setattr(share.tempfile, "gettempdir", lambda: str(tmp_path))
     with ExitStack() as held:
-        assert take_free(["0"], None, make_private_folder(), held) == ("0",)
+        assert take_free({"0": "0"}, None, make_private_folder(), held) == ("0",)
     assert [file.parent for file in tmp_path.glob("*/gpu-0.lock")] == [tmp_path / f"street-search-{share.os.getuid()}"]
 
 

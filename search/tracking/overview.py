@@ -124,11 +124,13 @@ def _tell_winner(record: Record, known: Mapping[str, float]) -> dict[str, float 
         return {}
     scores = [trial.best.score for trial in record.history.eligible if trial.best]
     metrics = {key_of(name): value for name, value in best.metrics.items()}
+    of_winner = _tell_search(record).get(best.trial, {})
     return {
         best_key_of(record.metric): max(scores),
         # What is 0 and never was anything else says nothing.
         **{key: value for key, value in metrics.items() if value != 0 or key in known},
-        **_tell_search(record).get(best.trial, {}),
+        # It stands beside nobody.
+        **{key: value for key, value in of_winner.items() if key != _CONFIRMATION},
         "winner": describe_configuration(best.values, best.trial),
     }
 

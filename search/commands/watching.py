@@ -56,7 +56,7 @@ def watch(folder: SearchFolder, *, look: Callable[[SearchFolder], Look] = look_a
 
 def find_news(before: Look, after: Look) -> list[str]:
     """Return a line for each training that lost its worker or ended between two looks, and for a new state."""
-    lines = [f"{after.record.settings.name} is {after.state}"] if before.state != after.state else []
+    lines = [f"{after.record.settings.name}: {after.state}"] if before.state != after.state else []
     stages = (
         ("trial", before.record.history, after.record.history),
         ("training", before.record.confirmation, after.record.confirmation),
@@ -93,5 +93,5 @@ def _render(look: Look) -> RenderableType:
         summary_line(record.history, record.settings),
     ]
     lines += [Text(line, style="bold")] if (line := stage_line(look)) else []
-    told = f"{record.settings.name} is {look.state}; Ctrl-C ends this view alone."
+    told = f"{record.settings.name}: {look.state}; Ctrl-C ends this view alone."
     return Group(*lines, *warning_lines(shown), Text(told, style="dim"))

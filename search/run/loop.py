@@ -1,13 +1,13 @@
 """Puts a stage together and runs it on Ray Tune: the search, new or resumed; `confirm` and `retrain` run folds here."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from search.judge.asha import Asha
 from search.judge.progress import RETRIED, build_asha, find_nothing_but_failures, find_other_gpu, is_over, seconds_left
 from search.memory.events import Asked, Reopened
-from search.memory.history import count_ends
+from search.memory.history import TrialRecord, count_ends
 from search.memory.journal import Journal
 from search.memory.moment import now
 from search.memory.outcome import FAILURES, Outcome, tell_end
@@ -166,7 +166,7 @@ def require_success(stage: Stage, since: float) -> None:
     told = [f"Stopped: none of {count_words(len(ended), 'trial')} reached a score ({count_ends(ended)})."]
     if failed := next((trial for trial in ended if trial.outcome in FAILURES), None):
         told.append(f"The last that failed, trial {failed.number}, {failed.outcome}: {tell_end(failed.message)}")
-        told.append(f"Mend the cause, then go on with '{stage.folder.command('resume', '--retry-failed')}'.")
+        told.append(_advise_after_failures(stage, ended))
     if over := next((trial for trial in ended if trial.outcome is Outcome.OVER_LIMIT), None):
         told.append(f"The last over a limit, trial {over.number}: {over.message}")
         told.append(
@@ -174,6 +174,16 @@ def require_success(stage: Stage, since: float) -> None:
             f"'{stage.folder.command('resume')}' tries more configurations of this one."
         )
     raise HopelessSearchError("\n".join(told))
+
+
+def _advise_after_failures(stage: Stage, ended: Sequence[TrialRecord]) -> str:
+    if any(trial.outcome in RETRIED for trial in ended):
+        return f"Mend the cause, then go on with '{stage.folder.command('resume', '--retry-failed')}'."
+    # What diverged would diverge again.
+    return (
+        "Launch a search with smaller learning rates, or --set precision=fp32; "
+        f"'{stage.folder.command('resume')}' tries more configurations of this one."
+    )
 
 
 def retry_failed(journal: Journal) -> int:

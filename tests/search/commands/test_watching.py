@@ -63,7 +63,7 @@ def test_news_between_two_looks_are_ends_of_trials_and_the_state(folder):
         after = look_at(folder)
     configuration = "resnet34, loss ce, full size, lr 0.001"
     assert find_news(before, after) == [f"trial 1 finished after epoch 1, best iou 0.5000: {configuration}"]
-    assert find_news(after, look_at(folder)) == ["streets is interrupted"]
+    assert find_news(after, look_at(folder)) == ["streets: interrupted"]
     assert find_news(after, after) == []
 
 
@@ -98,7 +98,7 @@ def test_a_search_is_watched_until_its_driver_leaves(folder, shown):
     assert looks == 5, "who finds nobody at work looks again"
     lines = shown.getvalue().splitlines()
     assert lines[0].startswith("trial 1 finished after epoch 1")
-    assert lines[1:] == ["streets is interrupted"]
+    assert lines[1:] == ["streets: interrupted"]
 
 
 def test_a_driver_that_goes_from_one_stage_to_the_next_is_watched_on(folder, shown):

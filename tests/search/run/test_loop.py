@@ -144,6 +144,16 @@ def test_run_that_does_nothing_but_fail_is_ended_with_the_last_message(stage, sc
     ]
 
 
+def test_what_all_diverged_is_not_offered_to_be_tried_again(stage, script):
+    fail(script, 10, "diverged")
+    with pytest.raises(InterruptedSearchError) as caught:
+        require_success(stage, 0.0)
+    told = str(caught.value)
+    assert "The last that failed, trial 9, diverged: no disk in trial 9" in told
+    assert "--retry-failed" not in told
+    assert "Launch a search with smaller learning rates, or --set precision=fp32" in told
+
+
 @pytest.mark.parametrize(("failed", "limited"), [(9, 1), (0, 12)])
 def test_trials_over_a_limit_reach_no_score_either(stage, script, failed, limited):
     fail(script, failed)

@@ -1,6 +1,6 @@
 """How many reports a second a driver takes: the project's, plain Ray Tune without loggers, and the stock combination.
 
-`python -m benchmarks.scale.reports --trials 40 --epochs 10 --concurrent 4`
+`python -m benchmarks.scale.reports --trials 60 --epochs 20 --concurrent 4`
 
 The training is left out: a trial reports at once, with as many numbers as twenty classes give and a checkpoint each
 time. Everything else is real: Ray, the journal, ASHA, MLflow. The rate counts from when every worker has
@@ -113,8 +113,8 @@ class Clock(tune.Callback):  # type: ignore[misc]
 def main() -> None:
     """Run each arm in a process of its own and print the rates and their ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=40)
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--trials", type=int, default=60)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--concurrent", type=int, default=4)
     arguments = parser.parse_args()
     print(describe_machine())

@@ -137,6 +137,10 @@ class History:
         """Trials that may win, the best first; equals by number. One that failed may not, whatever its score was."""
         return [trial for trial in self.ranked if trial.outcome not in FAILURES]
 
+    def is_vain(self, planned: int) -> bool:
+        """Say whether so many trials were begun, all have ended, and none can win."""
+        return len(self.trials) >= planned and not self.unfinished and not self.eligible
+
 
 def rank(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
     """Return the trials that have a score, the best first; equals by number."""

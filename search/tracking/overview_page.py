@@ -75,12 +75,8 @@ def _link_model(record: Record) -> list[str]:
 def _title(record: Record) -> str:
     best, has_ended = record.best, record.history.closed is not None
     if best is None:
-        is_over = len(record.history.trials) >= record.settings.trials and not record.history.unfinished
-        return (
-            f"{record.settings.name}: no trial can win"
-            if is_over
-            else f"{record.settings.name}: no trial has a score yet"
-        )
+        is_vain = record.history.is_vain(record.settings.trials)
+        return f"{record.settings.name}: no trial {'can win' if is_vain else 'has a score yet'}"
     verb = "won" if has_ended else "leads so far"
     told = f"Trial {best.trial} {verb}, {record.metric} {best.score:.4f} on {best.place}"
     confirmed = record.confirmed

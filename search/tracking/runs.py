@@ -127,7 +127,8 @@ class StageRuns:
         for number in sorted(self._told.open_trials & self._runs.keys()):
             self._leave(self._runs[number], interrupted())
         if not self._told.is_closed:
-            state = scoreless(count_ends(self._history.in_order)) if self._was_in_vain else interrupted()
+            is_vain = self._stage_name == "search" and self._history.is_vain(self._settings.trials)
+            state = scoreless(count_ends(self._history.in_order)) if is_vain else interrupted()
             self._leave(self._runs[PARENT], state)
 
     def _learn(self, event: Event) -> list[Point]:
@@ -228,12 +229,6 @@ class StageRuns:
     def _leave(self, run: KnownRun, state: State) -> None:
         if run.status == "RUNNING" and not run.is_deleted:
             self._writer.change(run, state, int(self._told.time * 1000))
-
-    @property
-    def _was_in_vain(self) -> bool:
-        """Whether this is a search whose trials have all ended, and none can win."""
-        is_over = self._stage_name == "search" and len(self._history.trials) >= self._settings.trials
-        return is_over and not self._told.open_trials and not self._history.eligible
 
     def _close(self, event: Closed) -> None:
         parent, stamp = self._runs[PARENT], stamp_of(event)

@@ -344,3 +344,20 @@ def test_trials_are_found_by_how_they_ended_through_all_that_follows():
     assert history.list_by_outcome(Outcome.FAILED) == []
     assert [trial.number for trial in history.unfinished] == [0, 1, 2]
     assert (history.count(None), history.count(Outcome.FAILED)) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    ("planned", "outcomes", "expected"),
+    [
+        (2, ("over a limit", "diverged"), True),
+        (2, ("over a limit", "finished"), False),  # the second has a score
+        (2, ("over a limit", ""), False),  # the second has not ended
+        (3, ("over a limit", "diverged"), False),
+    ],
+)
+def test_a_search_is_vain_when_all_that_was_planned_has_ended_and_none_can_win(planned, outcomes, expected):
+    history = history_of(asked(0), asked(1), epoch(1, 1, 0.5))
+    for trial, outcome in enumerate(outcomes):
+        if outcome:
+            history.apply(event("ended", trial=trial, outcome=outcome))
+    assert history.is_vain(planned) is expected

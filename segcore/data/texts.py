@@ -8,7 +8,7 @@ def read_text(file: Path) -> str:
     """Return the content of a text file, in UTF-8, or in UTF-16 that says so, as PowerShell writes it.
 
     Args:
-        file: the file; a mark that begins it is left out.
+        file: the file; marks that begin it are left out, of which one that was saved twice has two.
 
     Raises:
         OSError: when it cannot be read.
@@ -17,7 +17,7 @@ def read_text(file: Path) -> str:
     content = file.read_bytes()
     encoding = "utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
     try:
-        return content.decode(encoding)
+        return content.decode(encoding).lstrip("\ufeff")
     except UnicodeDecodeError as error:
         told = f"byte {error.start} of it, {content[error.start]:#x}, is not UTF-8"
         raise ValueError(f"{told}; save it as that") from error

@@ -168,14 +168,14 @@ def view_link(
 
 
 def _glance(shown: Shown) -> list[Section]:
-    course = [line(shown.key), scatter(shown.hours, shown.best)]
-    course += [line(_LOSS)] if _LOSS in shown.metrics else []
+    courses = [line(key) for key in (shown.key, _LOSS) if key == shown.key or key in shown.metrics]
+    drawn = [_parallel(shown), scatter(shown.hours, shown.best)]
     return [
         Section(
             name="Scores: best of each trial, and confirmed", charts=[bar(shown.best), bar(shown.confirmed)], columns=2
         ),
-        Section(name="Learning curves, and score against cost", charts=course, columns=2, height=420),
-        Section(name="What was drawn, and how it scored", charts=[_parallel(shown)], columns=1, height=420),
+        Section(name="Learning curves", charts=courses, columns=2, height=420),
+        Section(name="What was drawn, how it scored, what it cost", charts=drawn, columns=1, height=420),
         Section(name="Pictures", charts=[pictures(shown.pictures, LATEST_STEP)], columns=1, height=700),
     ]
 

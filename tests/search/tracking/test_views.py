@@ -134,8 +134,8 @@ def client(place) -> MlflowClient:
 
 VIEWS = {
     "at-a-glance": ("At a glance", "Scores: best of each trial, and confirmed", "iou_best", "confirmed_iou",
-                    "Learning curves, and score against cost", "core_hours vs. iou_best",
-                    "What was drawn, and how it scored", "Parallel Coordinates", "Pictures", f"{TRIALS} matching runs"),
+                    "Learning curves", "What was drawn, how it scored, what it cost", "Parallel Coordinates",
+                    "core_hours vs. iou_best", "Pictures", f"{TRIALS} matching runs"),
     "leaderboard": ("Leaderboard", "iou_best", "confirmed_iou", "rank", "backbone", "resnet34 full ce #11"),
     "by-class": ("By class", "IoU by class", "class/car"),
     "by-condition": ("By condition", "Score by condition", "condition/day", "condition/night"),

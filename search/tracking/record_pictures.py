@@ -14,15 +14,13 @@ from search.insight.shown import Shown, choose_shown
 from search.tracking.artifacts import artifact_errors
 from search.tracking.experiments import find_run, stage_tags
 from search.tracking.finding import find_experiment
-from search.tracking.pictures import picture_key
+from search.tracking.pictures import FOLDER, SMALL_ENDING, picture_key
 from search.tracking.reading import identify
 from search.tracking.store import open_client, readable
 from segcore.data.decoding import decode_rgb
 from segcore.errors import CheckpointError, DataError
 
 _QUALITY: Final = 90
-_ENDING: Final = ".png"
-"""Of a picture as it was sent; beside it lies a small copy."""
 
 
 def fetch_pictures(uri: str, record: Record) -> None:
@@ -53,8 +51,9 @@ def _fetch(client: MlflowClient, run_id: str, shown: Shown) -> None:
     file = shown.stage.resolve(shown.epoch.picture or "")
     named = {path: condition for condition, path in shown.epoch.pictures.items()}
     begin = f"{picture_key(named.get(shown.epoch.picture or '', ''))}+step+{shown.epoch.epoch}+"
-    names = [each.path for each in client.list_artifacts(run_id, "images")]
-    sent = next((name for name in names if name.rpartition("/")[2].startswith(begin) and name.endswith(_ENDING)), None)
+    paths = [each.path for each in client.list_artifacts(run_id, FOLDER)]
+    alike = [path for path in paths if path.rpartition("/")[2].startswith(begin)]
+    sent = next((path for path in alike if not path.endswith(SMALL_ENDING)), None)
     if sent is None:
         return
     with tempfile.TemporaryDirectory() as folder:

@@ -87,8 +87,7 @@ class RunWriter:
             files = {shown: folder.resolve(file) for shown, file in pictures.items()}
             if run.pictures is None:
                 run.pictures = find_pictures(self._client, run.id)
-            for step in steps:
-                send_pictures(self._client, run.id, files, step, stamp, run.pictures)
+            send_pictures(self._client, run.id, files, steps, stamp, run.pictures)
 
         self._try("pictures", send)
 

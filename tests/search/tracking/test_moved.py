@@ -9,6 +9,7 @@ from PIL import Image
 
 from search.memory.journal import read_events
 from search.tracking.moved import bring_home
+from search.tracking.pictures import SMALL_ENDING
 from search.tracking.runs import StageRuns
 
 
@@ -20,7 +21,7 @@ def report_picture(script, stage, trial: int) -> None:
 
 
 def pictures_below(folder: Path) -> int:
-    return len(list(folder.rglob("*.png")))
+    return sum(not file.name.endswith(SMALL_ENDING) for file in folder.rglob("*.webp"))
 
 
 @pytest.mark.parametrize("move", [shutil.copytree, shutil.move])

@@ -11,7 +11,7 @@ from search.memory.journal import Journal, read_events
 from search.place import place_values
 from search.settings import settings_values
 from search.tracking.documents import read_document
-from search.tracking.pictures import find_pictures, picture_key
+from search.tracking.pictures import SMALL_ENDING, find_pictures, picture_key
 from search.tracking.runs import StageRuns
 from segcore.config import TrainConfig
 
@@ -126,7 +126,7 @@ def test_pictures_are_artifacts_of_their_epoch(settings, place, script, stage, f
     _, (child,) = find_runs(place)
     client = MlflowClient(place.tracking_uri)
     logged = [file.path for file in client.list_artifacts(child.info.run_id, "images")]
-    latest, whole = sorted(path for path in logged if path.endswith(".png"))
+    latest, whole = sorted(path for path in logged if not path.endswith(SMALL_ENDING))
     assert Path(whole).name.startswith("validation+step+2+")
     assert Path(latest).name.startswith("validation+step+0+"), "where every trial has its latest picture"
     with Image.open(client.download_artifacts(child.info.run_id, whole)) as image:
@@ -402,7 +402,7 @@ def test_picture_is_sent_once(settings, place, script, stage, find_runs):
         write_all(settings, place, stage)
     _, (child,) = find_runs(place)
     files = MlflowClient(place.tracking_uri).list_artifacts(child.info.run_id, "images")
-    assert len([file for file in files if file.path.endswith(".png")]) == 2
+    assert len([file for file in files if not file.path.endswith(SMALL_ENDING)]) == 2
 
 
 def test_picture_that_a_person_put_beside_is_passed_over(settings, place, script, stage, find_runs, tmp_path):

@@ -149,7 +149,7 @@ def _tell_mismatch(masks: Path, finished: Finished, dataset: DataSet) -> str:
 
 
 def _require_own_number(masks: Path, found: Sequence[Confusion], classes: ClassTable) -> None:
-    """Refuse masks of one class and everything else that say 255 where the data says 1: it would count as background."""
+    """Refuse masks of one class that say 255 where the data says 1: it would count as background."""
     if len(classes) != 2 or sorted(classes.ids) != [0, 1]:
         return
     other, alone = classes.ids.index(0), classes.ids.index(1)

@@ -4,7 +4,7 @@ What a store of results or a file system refuses beyond that is its user's matte
 """
 
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -33,14 +33,16 @@ def has_name(file: Path) -> bool:
 
 
 def find_called(folder: Path, names: Sequence[str]) -> list[Path]:
-    """Return what in a folder is called by one of some names, whatever the case of its letters, in their order.
+    """Return what in a folder is called by some names, whatever the case of its letters, in the order of the names.
 
     Raises:
         OSError: when the folder may not be read.
     """
-    # Of NAMES.TXT beside names.txt, the latter comes later.
-    by_name = {file.name.lower(): file for file in sorted(folder.iterdir())}
-    return [by_name[name.lower()] for name in names if name.lower() in by_name]
+    found: dict[str, list[Path]] = defaultdict(list)
+    # Of NAMES.TXT and names.txt the latter comes first.
+    for file in sorted(folder.iterdir(), reverse=True):
+        found[file.name.lower()].append(file)
+    return [file for name in names for file in found.get(name.lower(), ())]
 
 
 def find_name_fault(name: str) -> str:

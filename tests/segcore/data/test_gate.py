@@ -271,7 +271,8 @@ def test_masks_of_0_and_255_beside_masks_of_0_and_1_are_told_of(tmp_path):
 def test_class_that_is_called_void_is_told_of_where_it_is_not_everything_else(tmp_path):
     add_pairs(tmp_path)
     for names, told in ((["road", "car", "void"], True), (["void", "car"], False), (["road", "car", "avoid"], False)):
-        (tmp_path / "classes.json").write_text(json.dumps({"classes": [{"name": name} for name in names]}))
+        classes = [{"name": name, "id": number} for number, name in enumerate(names)]
+        (tmp_path / "classes.json").write_text(json.dumps({"classes": classes}))
         warnings = inspect(tmp_path).findings.warnings
         assert any(warning.startswith("void: learnt like any other class; ") for warning in warnings) == told
 

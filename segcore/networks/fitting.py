@@ -90,6 +90,11 @@ def find_fitting(theirs: Collection[str], wanted: Collection[str]) -> dict[str, 
     return max((found[start] for start in preferred), key=len, default={})
 
 
+def needs_scale(there: Tensor, here: Tensor) -> bool:
+    """Say whether a tensor's numbers are multiples of a scale that stands elsewhere, as quantised weights are."""
+    return here.is_floating_point() and there.dtype not in _WHOLE_VALUES
+
+
 def _fit(theirs: Tensors, wanted: Tensors, encoder: Sequence[str], beginning: str) -> Fit:
     names = {beginning + own: name for own, name in find_fitting(theirs, encoder).items()}
     lacking = [own for own in encoder if beginning + own not in names and not own.endswith(_UNCOUNTED)]
@@ -150,7 +155,7 @@ def _tell_difference(there: Tensor, here: Tensor) -> str:
         return f"{_shape(there)} there, {_shape(here)} here"
     if there.is_meta or there.layout != torch.strided:
         return f"stored without its values there ({'meta' if there.is_meta else _name(there.layout)})"
-    if here.is_floating_point() and there.dtype not in _WHOLE_VALUES:
+    if needs_scale(there, here):
         return f"{_name(there.dtype)} there, {_name(here.dtype)} here, and of what scale is not known"
     return ""
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from segcore.counting import count_words
 from segcore.data.caching.cache import PixelCache
 from segcore.data.case import Case, DataSet
-from segcore.data.classes import ClassTable
+from segcore.data.classes import ClassTable, is_called_void
 from segcore.data.dividing.copies import find_copies
 from segcore.data.dividing.division import Division
 from segcore.data.dividing.folds import Leakage, Seen, make_folds, measure_leakage
@@ -25,6 +25,9 @@ from segcore.data.dividing.succession import find_succession
 from segcore.data.names import list_first
 from segcore.data.sides import find_usual_side
 from segcore.errors import ConfigError, DataError
+
+_ONE_AND_OTHERS: Final = 2
+"""Classes where one is told from everything else."""
 
 _STANDING: Final = 16
 """Images that look the same, above which they are no copies but a camera that stands still, if they are most of all."""
@@ -109,6 +112,7 @@ def judge_data(content: Content, classes: ClassTable, folds: int, given: FoldSpl
     notes += [*_describe_together("images that look the same, as they are or mirrored", kept, given)]
     notes += [*_describe_together("images that were made of one, by their names", copies, given)]
     warnings = [*_find_void(content), *_find_two_ways(content, classes), *_find_absent_scored(content, classes)]
+    warnings += _find_called_void(classes)
     warnings += [_warn_of_standing(group, content) for group in alike if group not in kept]
     problems = list(_find_nothing_to_learn(content, classes))
     split, images_of_fold = None, {}
@@ -210,7 +214,7 @@ def _find_void(content: Content) -> Iterator[str]:
 
 def _find_two_ways(content: Content, classes: ClassTable) -> Iterator[str]:
     """Of one class and everything else some masks may hold 0 and 255, where others hold 0 and 1."""
-    if len(classes) != 2 or sorted(classes.ids) != [0, 1]:
+    if len(classes) != _ONE_AND_OTHERS or sorted(classes.ids) != [0, 1]:
         return
     alone = classes.ids.index(1)
     marked_N, void_N = content.pixels_NC[:, alone] > 0, content.pixels_NC[:, -1] > 0
@@ -218,6 +222,16 @@ def _find_two_ways(content: Content, classes: ClassTable) -> Iterator[str]:
         yield (
             f"{count_words(int(void_N.sum()), 'mask has', 'masks have')} the number 255, which is void, without "
             f"{classes.names[alone]}: if 255 stands for it there, write 1 in its place"
+        )
+
+
+def _find_called_void(classes: ClassTable) -> Iterator[str]:
+    # Of one class and void the latter is everything else.
+    called = [name for name in classes.names if is_called_void(name)] if len(classes) > _ONE_AND_OTHERS else []
+    if called:
+        yield (
+            f"{list_first(called)}: learnt like any other class; if its pixels are to count nowhere, name it in "
+            "'ignored' of a dataset.json, or take it out of the classes and into void"
         )
 
 

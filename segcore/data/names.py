@@ -4,7 +4,7 @@ What a store of results or a file system refuses beyond that is its user's matte
 """
 
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,9 @@ _MOST_SHOWN: Final = 5
 _CONTROLS: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode's categories of what moves a cursor, ends a line or is half a character."""
 
+_TURNING: Final = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
+"""Its directions of what turns around the letters behind it, so that a name is shown as another."""
+
 
 def has_name(file: Path) -> bool:
     """Say whether something has a file's name, if only a link that leads nowhere: its owner meant it to be read."""
@@ -30,14 +33,16 @@ def has_name(file: Path) -> bool:
 
 
 def find_called(folder: Path, names: Sequence[str]) -> list[Path]:
-    """Return what in a folder is called by one of some names, whatever the case of its letters, in their order.
+    """Return what in a folder is called by some names, whatever the case of its letters, in the order of the names.
 
     Raises:
         OSError: when the folder may not be read.
     """
-    # Of NAMES.TXT beside names.txt, the latter comes later.
-    by_name = {file.name.lower(): file for file in sorted(folder.iterdir())}
-    return [by_name[name.lower()] for name in names if name.lower() in by_name]
+    found: dict[str, list[Path]] = defaultdict(list)
+    # Of NAMES.TXT and names.txt the latter comes first.
+    for file in sorted(folder.iterdir(), reverse=True):
+        found[file.name.lower()].append(file)
+    return [file for name in names for file in found.get(name.lower(), ())]
 
 
 def find_name_fault(name: str) -> str:
@@ -100,7 +105,7 @@ def refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def has_controls(text: str) -> bool:
     """Say whether a text holds a character that a terminal obeys instead of showing it."""
     # Of 10,000 names hardly one is looked at letter by letter.
-    return not text.isprintable() and any(unicodedata.category(character) in _CONTROLS for character in text)
+    return not text.isprintable() and any(map(_is_control, text))
 
 
 def show_controls(text: str) -> str:
@@ -111,6 +116,10 @@ def show_controls(text: str) -> str:
 
 
 def _show(character: str) -> str:
-    if character in "\n\t" or unicodedata.category(character) not in _CONTROLS:
+    if character in "\n\t" or not _is_control(character):
         return character
     return character.encode("unicode_escape").decode("ascii")
+
+
+def _is_control(character: str) -> bool:
+    return unicodedata.category(character) in _CONTROLS or unicodedata.bidirectional(character) in _TURNING

@@ -6,9 +6,10 @@ Reading the file lives in `weight_files`.
 import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+import torch
 from torch import Tensor
 
 from segcore.networks.weight_files import Tensors
@@ -18,6 +19,9 @@ _HEAD: Final = "segmentation_head."
 _UNCOUNTED: Final = "num_batches_tracked"
 _AVERAGED: Final = re.compile(r"(?:^|[._])(?:ema|mean_model|teacher)(?:$|[._])")
 """Where a program keeps the running mean of its weights, which is what it validates."""
+
+_WHOLE_VALUES: Final = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
+"""Of fewer bits they are multiples of a scale that stands elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +33,7 @@ class Fit:
         names: the file's names of them.
         total: tensors of the network in the file.
         lacking: the encoder's names that the file lacks.
-        unlike: what has another shape in the file, of the encoder.
+        unlike: what has another shape or other numbers in the file, of the encoder.
         notes: what of the file is not taken and why, a line each.
     """
 
@@ -52,16 +56,21 @@ def fit_network(networks: Mapping[str, Tensors], wanted: Tensors, beginning: str
     encoder = [name.removeprefix(beginning) for name in wanted if name.startswith(beginning)]
 
     def rank(place: str) -> tuple[int, bool]:
-        return len(find_fitting(networks[place], encoder)), _AVERAGED.search(place) is not None
+        return len(found[place]), _AVERAGED.search(place) is not None
 
-    return _fit(networks[max(networks, key=rank)], wanted, encoder, beginning)
+    found = {place: find_fitting(tensors, encoder) for place, tensors in networks.items()}
+    taken = max(networks, key=rank)
+    rivals = [repr(place) for place in networks if place != taken and 0 < len(found[place]) == len(found[taken])]
+    fit = _fit(networks[taken], wanted, encoder, beginning)
+    told = f"taken under {taken!r}, and not under {', '.join(rivals)}"
+    return replace(fit, notes=(told, *fit.notes)) if rivals else fit
 
 
 def find_fitting(theirs: Collection[str], wanted: Collection[str]) -> dict[str, str]:
     """Return the file's names of what is wanted, by the wanted names, wherever in a larger network they stand.
 
     Names may all begin alike (`module.`, `backbone.`, `model.encoder.`): the beginning counts after which most names
-    are wanted, of equal ones the shorter.
+    are wanted, of equal ones that of a running mean (`ema_model.`), else the shorter.
 
     Args:
         theirs: a file's names.
@@ -77,17 +86,20 @@ def find_fitting(theirs: Collection[str], wanted: Collection[str]) -> dict[str, 
             for own in (rest, re.sub(r"^(\w+)\.(\d+)\.", r"\1_\2.", rest)):
                 if own in known:
                     found[".".join(parts[:start])][own] = name
-    return max((found[start] for start in sorted(found, key=len)), key=len, default={})
+    preferred = sorted(found, key=lambda start: (_AVERAGED.search(start) is None, len(start)))
+    return max((found[start] for start in preferred), key=len, default={})
+
+
+def needs_scale(there: Tensor, here: Tensor) -> bool:
+    """Say whether a tensor's numbers are multiples of a scale that stands elsewhere, as quantised weights are."""
+    return here.is_floating_point() and there.dtype not in _WHOLE_VALUES
 
 
 def _fit(theirs: Tensors, wanted: Tensors, encoder: Sequence[str], beginning: str) -> Fit:
     names = {beginning + own: name for own, name in find_fitting(theirs, encoder).items()}
     lacking = [own for own in encoder if beginning + own not in names and not own.endswith(_UNCOUNTED)]
-    unlike = [
-        f"{own.removeprefix(beginning)} is {_shape(theirs[name])} there, {_shape(wanted[own])} here"
-        for own, name in names.items()
-        if theirs[name].shape != wanted[own].shape
-    ]
+    differing = {own: _tell_difference(theirs[name], wanted[own]) for own, name in names.items()}
+    unlike = [f"{own.removeprefix(beginning)} is {told}" for own, told in differing.items() if told]
     more, notes = _fit_rest(theirs, wanted, beginning)
     names |= more
     left = [name for name in theirs if name not in set(names.values())]
@@ -127,7 +139,7 @@ def _is_same_decoder(decoder: Mapping[str, str], theirs: Tensors, wanted: Tensor
 
 
 def _are_alike(names: Mapping[str, str], theirs: Tensors, wanted: Tensors) -> bool:
-    return all(theirs[name].shape == wanted[own].shape for own, name in names.items())
+    return not any(_tell_difference(theirs[name], wanted[own]) for own, name in names.items())
 
 
 def _describe_head(head: Mapping[str, str], theirs: Tensors, wanted: Tensors) -> str:
@@ -135,6 +147,21 @@ def _describe_head(head: Mapping[str, str], theirs: Tensors, wanted: Tensors) ->
     if own not in head or own not in wanted:
         return "another there"
     return f"{len(theirs[head[own]])} classes there, {len(wanted[own])} here"
+
+
+def _tell_difference(there: Tensor, here: Tensor) -> str:
+    """Say what keeps a tensor of a file from being copied value by value, or nothing."""
+    if there.shape != here.shape:
+        return f"{_shape(there)} there, {_shape(here)} here"
+    if there.is_meta or there.layout != torch.strided:
+        return f"stored without its values there ({'meta' if there.is_meta else _name(there.layout)})"
+    if needs_scale(there, here):
+        return f"{_name(there.dtype)} there, {_name(here.dtype)} here, and of what scale is not known"
+    return ""
+
+
+def _name(of: torch.dtype | torch.layout) -> str:
+    return str(of).removeprefix("torch.")
 
 
 def _shape(tensor: Tensor) -> str:

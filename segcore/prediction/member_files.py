@@ -19,6 +19,7 @@ from segcore.counting import count_words
 from segcore.errors import CheckpointError
 from segcore.expressions import translate_first_losses
 from segcore.machine import Machine
+from segcore.networks.fitting import needs_scale
 from segcore.networks.fusion import fuse_normalisation
 from segcore.networks.model import SegmentationModel, build_architecture
 from segcore.regular import refuse_irregular
@@ -145,13 +146,14 @@ def load_member(file: Path, config: TrainConfig, outputs: int, machine: Machine)
         raise CheckpointError(
             f"{file} cannot be read ({type(error).__name__}: {error}); copy the whole model anew, or train it again."
         ) from error
+    member = build_member(weights, config, outputs, machine, str(file))
     # Of a single one all probabilities are none, and every pixel would be called the first class.
     if broken := [name for name, tensor in weights.items() if not bool(tensor.isfinite().all())]:
         raise CheckpointError(
             f"{file} holds values that are no finite numbers in {count_words(len(broken), 'tensor')}, {broken[0]!r} "
             "first: its training diverged, or it is damaged; copy it anew, or train it again."
         )
-    return build_member(weights, config, outputs, machine, str(file))
+    return member
 
 
 def build_member(
@@ -167,9 +169,16 @@ def build_member(
         source: where the weights come from, for messages.
 
     Raises:
-        CheckpointError: when the weights are of another network.
+        CheckpointError: when the weights are of another network, or of fewer bits.
     """
     model = build_architecture(config, outputs)
+    own = model.state_dict()
+    if quantised := [name for name, tensor in weights.items() if name in own and needs_scale(tensor, own[name])]:
+        kind = str(weights[quantised[0]].dtype).removeprefix("torch.")
+        raise CheckpointError(
+            f"{source} holds {kind} in {quantised[0]!r}, and of what scale is not known; copy the model anew, as it "
+            "was before another program changed it."
+        )
     try:
         model.load_state_dict(weights)
     # torch raises errors of many types for tensors that belong elsewhere, and names every one on lines of its own.

@@ -30,7 +30,7 @@ def build_table(description: Description, masks: Sequence[Path]) -> Table:
     kind, palette = _find_kind(description, masks, notes)
     entries = description.classes
     if description.numbered:
-        entries = _number(entries, kind, masks, notes)
+        entries = _number(description, kind, masks, notes)
     ignored = frozenset(description.ignored)
     kept = _add_background(tuple(entry for entry in entries if entry.name not in ignored), description)
     void = _list_void(description, entries)
@@ -79,15 +79,26 @@ def _find_kind(description: Description, masks: Sequence[Path], notes: list[str]
 
 
 def _number(
-    entries: Sequence[DescribedClass], kind: Kind, masks: Sequence[Path], notes: list[str]
+    description: Description, kind: Kind, masks: Sequence[Path], notes: list[str]
 ) -> tuple[DescribedClass, ...]:
-    """Return the classes with numbers, those of their order where they have none."""
+    """Return the classes with numbers, those of their order where they have none.
+
+    Raises:
+        DataError: when void has one of that order.
+    """
+    entries = description.classes
     if any(entry.ids for entry in entries):
         return tuple(entries)
     alone = len(entries) == 1
     numbers = [1] if alone else list(range(len(entries)))
     if len(numbers) <= 2 and count_codes(masks, kind).keys() <= {0, VOID}:
         numbers[-1] = VOID
+    for entry, number in zip(entries, numbers, strict=True):
+        if number in (description.void or ()):
+            raise DataError(
+                f"void has {number}, which is {entry.name!r} by the order of the classes, for they have no ids; give "
+                f"each class its ids, or take {number} out of void."
+            )
     notes.append(f"numbers: {', '.join(map(str, numbers))} in the order of dataset.json, which gives no ids")
     return tuple(
         DescribedClass(name=entry.name, ids=(number,), rgb=entry.rgb)

@@ -7,7 +7,7 @@
 Below, folders may be nested; names may end as in `pairing`. What masks mean is found in `tables`, facts in `facts`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -72,9 +72,11 @@ def _find_roots(folder: Path) -> tuple[list[Root], list[str]]:
         return _find_divided_first(folder)
     if divided:
         raise _ambiguous(folder, [(images, masks), *_find_pairs(divided[0])])
+    notes = _tell_others(folder, set())
     if not _list_splits(images):
-        return [Root(images=images, masks=masks)], []
-    return _find_divided_below(folder, images, masks)
+        return [Root(images=images, masks=masks)], notes
+    roots, more = _find_divided_below(folder, images, masks)
+    return roots, [*more, *notes]
 
 
 def _find_divided_first(folder: Path) -> tuple[list[Root], list[str]]:
@@ -88,10 +90,13 @@ def _find_divided_first(folder: Path) -> tuple[list[Root], list[str]]:
             notes.append(f"left out: {part.name}/, in which no folder of images has one of masks beside it")
         else:
             roots.append(Root(images=images, masks=masks, split=side))
-    known = {part.name for part in _list_splits(folder)}
-    others = [part.name for part in _list_folders(folder) if part.name not in known and _find_pairs(part)]
-    notes += [f"left out: {name}/, which is neither train nor val" for name in others]
+    notes += _tell_others(folder, {*_list_splits(folder)}, "which is neither train nor val")
     return _require_roots(roots, folder, notes), notes
+
+
+def _tell_others(folder: Path, known: Set[Path], reason: str = "which has images and masks of its own") -> list[str]:
+    others = [part for part in _list_folders(folder) if part not in known and _find_pairs(part)]
+    return [f"left out: {name_below(part, folder)}, {reason}" for part in others]
 
 
 def _divide_by_folder(found: Pairing) -> Pairing:
@@ -114,9 +119,11 @@ def _find_side_of_path(group: str) -> Side:
 
 def _find_divided_below(folder: Path, images: Path, masks: Path) -> tuple[list[Root], list[str]]:
     roots, notes = [], []
-    masks_of = {part.name.lower(): part for part in _list_folders(masks)}
+    below = _list_folders(masks)
+    masks_of = {part.name.lower(): part for part in below} | {part.name: part for part in below}
     for part in _list_folders(images):
-        side, name = find_side(part.name), part.name.lower()
+        side = find_side(part.name)
+        name = part.name if part.name in masks_of else part.name.lower()
         if side and side != "test" and name not in masks_of:
             raise DataError(
                 f"{folder}: {name_below(part, folder)} has no {name_below(masks / part.name, folder)} beside it; "
@@ -161,10 +168,15 @@ def _ambiguous(folder: Path, pairs: Sequence[tuple[Path, Path]]) -> DataError:
 
 
 def _find_pairs(folder: Path) -> list[tuple[Path, Path]]:
-    below = {part.name.lower(): part for part in _list_folders(folder)}
-    images = [below[name] for name in IMAGE_FOLDERS if name in below and has_images(below[name])]
-    masks = [below[name] for name in MASK_FOLDERS if images and name in below and has_images(below[name])]
-    return list(product(images, masks))
+    below = _list_folders(folder)
+    images = _choose_called(below, IMAGE_FOLDERS)
+    return list(product(images, _choose_called(below, MASK_FOLDERS))) if images else []
+
+
+def _choose_called(folders: Sequence[Path], names: Sequence[str]) -> list[Path]:
+    """Return the folders of usual names that have images: of masks and Masks beside each other both."""
+    called = [part for name in names for part in folders if part.name.lower() == name]
+    return [part for part in called if has_images(part)]
 
 
 def _list_splits(folder: Path) -> list[Path]:

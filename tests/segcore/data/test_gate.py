@@ -268,6 +268,15 @@ def test_masks_of_0_and_255_beside_masks_of_0_and_1_are_told_of(tmp_path):
     assert not any("255" in warning for warning in inspect(tmp_path).findings.warnings)
 
 
+def test_class_that_is_called_void_is_told_of_where_it_is_not_everything_else(tmp_path):
+    add_pairs(tmp_path)
+    for names, told in ((["road", "car", "void"], True), (["void", "car"], False), (["road", "car", "avoid"], False)):
+        classes = [{"name": name, "id": number} for number, name in enumerate(names)]
+        (tmp_path / "classes.json").write_text(json.dumps({"classes": classes}))
+        warnings = inspect(tmp_path).findings.warnings
+        assert any(warning.startswith("void: learnt like any other class; ") for warning in warnings) == told
+
+
 def test_frames_of_a_drive_that_nobody_numbered_are_told_of(tmp_path):
     passed_HW3 = cv2.resize(np.random.default_rng(0).integers(0, 256, (4, 24, 3), dtype=np.uint8), (480, 32))
     for part in ("images", "masks"):

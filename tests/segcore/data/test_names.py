@@ -37,6 +37,9 @@ def test_names_that_look_alike_are_found():
         ("\x1b]0;title\x07", r"\x1b]0;title\x07"),
         ("a\rb\x9b1m\x7f", r"a\rb\x9b1m\x7f"),
         ("\udcff\u2028", r"\udcff\u2028"),
+        ("\u202egpj.exe \u2067x\u2069", r"\u202egpj.exe \u2067x\u2069"),
+        # A mark of Hebrew text turns nothing but itself.
+        ("\u05d0\u200f1", "\u05d0\u200f1"),
     ],
 )
 def test_control_characters_are_written_out(text, shown):

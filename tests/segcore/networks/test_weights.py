@@ -217,6 +217,21 @@ def test_running_mean_of_a_file_comes_before_its_last_weights(make_config, tmp_p
         )
         encoder = _encoder(make_config(backbone="test_efficientnet", weights=str(tmp_path / "w.pth")))
         assert torch.equal(encoder["conv_stem.weight"], mean["conv_stem.weight"]), names
+    config = make_config(backbone="test_efficientnet", weights=str(tmp_path / "w.pth"))
+    told = describe_fit(build_model(config, 4).network, config)
+    assert "; taken under 'params_ema', and not under 'params'; " in told
+
+
+@pytest.mark.parametrize(
+    "beginnings", [("model.", "ema_model."), ("net.", "net_ema.module."), ("student.", "teacher.")]
+)
+def test_running_mean_comes_first_where_names_alone_tell_it(make_config, tmp_path, beginnings):
+    tensors = timm.create_model("test_efficientnet").state_dict()
+    content = {f"{beginnings[0]}{name}": tensor for name, tensor in tensors.items()}
+    content |= {f"{beginnings[1]}{name}": tensor + 1 for name, tensor in tensors.items()}
+    torch.save(content, tmp_path / "w.pth")
+    encoder = _encoder(make_config(backbone="test_efficientnet", weights=str(tmp_path / "w.pth")))
+    assert torch.equal(encoder["conv_stem.weight"], tensors["conv_stem.weight"] + 1)
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -262,6 +277,33 @@ def test_weights_that_are_no_numbers_are_named(make_config, tmp_path, value):
     torch.save(tensors, tmp_path / "weights.pth")
     with pytest.raises(WeightsError, match=r"weights\.pth' hold values .* in 1 tensor, 'conv_stem\.weight' first"):
         _encoder(make_config(backbone="test_efficientnet", weights=str(tmp_path / "weights.pth")))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda tensor: (tensor * 127).to(torch.int8), "int8 there, float32 here"),
+        (lambda tensor: tensor > 0, "bool there, float32 here"),
+        (lambda tensor: tensor.to(torch.float8_e4m3fn), "float8_e4m3fn there, float32 here"),
+        (lambda tensor: tensor.to(torch.complex64), "complex64 there, float32 here"),
+        (lambda tensor: tensor.to_sparse(), r"without its values there \(sparse_coo\)"),
+        (lambda tensor: tensor.to("meta"), r"without its values there \(meta\)"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_weights_of_other_numbers_are_refused_and_not_read_as_these(make_config, tmp_path, change, told):
+    tensors = timm.create_model("test_efficientnet").state_dict()
+    tensors["conv_stem.weight"] = change(tensors["conv_stem.weight"])
+    torch.save(tensors, tmp_path / "weights.pth")
+    with pytest.raises(WeightsError, match=rf"do not fit .*: conv_stem\.weight is .*{told}"):
+        _encoder(make_config(backbone="test_efficientnet", weights=str(tmp_path / "weights.pth")))
+
+
+def test_weights_of_16_bits_are_taken(make_config, tmp_path):
+    tensors = timm.create_model("test_efficientnet").state_dict()
+    safetensors.torch.save_file({name: one.bfloat16() for name, one in tensors.items()}, tmp_path / "w.safetensors")
+    encoder = _encoder(make_config(backbone="test_efficientnet", weights=str(tmp_path / "w.safetensors")))
+    assert torch.equal(encoder["conv_stem.weight"], tensors["conv_stem.weight"].bfloat16().float())
 
 
 def _config_of_file(make_config, file):

@@ -183,6 +183,16 @@ def test_weights_that_are_no_numbers_are_refused(folder, value):
         load_ensemble(folder, MACHINE)
 
 
+@pytest.mark.parametrize("kind", ["int8", "float8_e4m3fn"])
+def test_quantised_weights_are_refused(folder, kind):
+    weights = safetensors.torch.load_file(folder / "member_1.safetensors")
+    name = next(name for name, tensor in weights.items() if tensor.ndim == 4)
+    weights[name] = weights[name].to(getattr(torch, kind))
+    safetensors.torch.save_file(weights, folder / "member_1.safetensors")
+    with pytest.raises(CheckpointError, match=rf"member_1\.safetensors holds {kind} in '{name}', and of what scale"):
+        load_ensemble(folder, MACHINE)
+
+
 def test_model_whose_document_is_nested_without_end_is_refused(folder):
     (folder / "ensemble.json").write_text("[" * 100_000)
     with pytest.raises(CheckpointError, match="is no model directory"):

@@ -119,6 +119,19 @@ def test_name_that_two_images_share_is_no_match(tmp_path):
     assert (result.missing, result.surplus) == (("b_0",), ("0",))
 
 
+def test_masks_that_say_255_for_the_one_class_whose_number_is_1_are_refused(tmp_path):
+    data, table = make_pairs(tmp_path / "data", {"a.png": "a.png", "b.png": "b.png"})
+    masks = save_masks(tmp_path / "masks", {"a": np.zeros((32, 32), np.uint8)}, table)
+    Image.new("L", (32, 32), 255).save(masks / "b.png")
+    with pytest.raises(DataError, match=r"1 mask has the number 255, .* 1, which is 'class_1' in the data; write 1"):
+        score_masks(data, masks)
+    # Of such that a prediction noted, 255 is what its network knows no class for.
+    write_mask_notes(save_masks(tmp_path / "noted", {}, table), [data / "images" / "a.png"], table)
+    for name in ("a.png", "b.png"):
+        (masks / name).rename(tmp_path / "noted" / name)
+    assert score_masks(data, tmp_path / "noted").metrics["iou"] == 0.0
+
+
 def test_mask_of_another_size_is_refused(dataset_folder, truths, classes, tmp_path):
     folder = save_masks(tmp_path / "masks", {"train_0000": truths["train_0000"][:32]}, classes)
     with pytest.raises(DataError, match="train_0000: the mask has 96x32 pixels, the truth 96x64; predict at"):

@@ -306,6 +306,17 @@ def test_classes_that_contradict_each_other_are_refused_with_what_to_do(tmp_path
     assert message in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("pixels", "void", "told"),
+    [([0, 1], [0, 255], "void has 0, which is 'road'"), ([0, 255], [255], "void has 255, which is 'car'")],
+)
+def test_void_with_a_number_of_the_order_is_refused(tmp_path, pixels, void, told):
+    save_pair(tmp_path, "a", np.array([pixels], np.uint8))
+    describe(tmp_path, classes=[{"name": "road"}, {"name": "car"}], void=void)
+    with pytest.raises(DataError, match=rf"dataset\.json: {told} by the order of the classes"):
+        read_dataset(tmp_path)
+
+
 def test_many_numbers_may_be_ignored(tmp_path):
     save_pair(tmp_path, "a", np.array([[7, 26, 99]], np.uint8))
     others = [{"name": f"c{number}", "ids": [number]} for number in range(30, 330)]

@@ -57,7 +57,8 @@ def test_list_is_found_whatever_the_case_of_its_letters(tmp_path):
     (tmp_path / "Names.TXT").write_text("road\ncar\n")
     assert find_names_file(tmp_path) == tmp_path / "Names.TXT"
     (tmp_path / "names.txt").write_text("car\nroad\n")
-    assert find_names_file(tmp_path) == tmp_path / "names.txt"
+    with pytest.raises(DataError, match=r"has names\.txt and Names\.TXT, which do not name the same classes"):
+        find_names_file(tmp_path)
 
 
 @pytest.mark.parametrize(

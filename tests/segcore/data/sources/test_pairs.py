@@ -127,6 +127,7 @@ def test_test_images_alone_are_refused(put_pair, tmp_path):
     [
         ("labels", r"images/ and masks/; images/ and labels/"),
         ("img_dir", r"images/ and masks/; img_dir/ and masks/"),
+        ("Masks", r"images/ and Masks/; images/ and masks/"),
         ("train", r"images/ and masks/; train/images/ and train/masks/"),
     ],
 )
@@ -138,6 +139,14 @@ def test_folders_of_which_several_may_be_meant_are_refused(put, put_pair, tmp_pa
         (tmp_path / "train").rename(tmp_path / "other")
     with pytest.raises(DataError, match=rf"more than one pair of folders may be meant \({told}\)"):
         scan_dataset(tmp_path)
+
+
+def test_pairs_of_folders_below_the_one_that_is_taken_are_left_out_and_said(put_pair, tmp_path):
+    put_pair(tmp_path / "images" / "a.jpg", tmp_path / "masks" / "a.png")
+    put_pair(tmp_path / "more" / "images" / "b.jpg", tmp_path / "more" / "masks" / "b.png")
+    dataset = read_dataset(tmp_path)
+    assert [case.name for case in dataset.cases] == ["a"]
+    assert "left out: more/, which has images and masks of its own" in dataset.notes
 
 
 def test_labels_of_boxes_and_empty_folders_are_no_masks(put_pair, tmp_path):

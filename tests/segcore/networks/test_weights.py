@@ -209,6 +209,7 @@ def test_running_mean_of_a_file_comes_before_its_last_weights(make_config, tmp_p
         ("state_dict", "state_dict_ema"),
         ("model", "model_ema"),
         ("student", "teacher"),
+        ("ema_state_dict", "state_dict"),
         ("params", "params_ema"),
     ):
         torch.save(

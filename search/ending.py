@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,23 @@ _ROOT: Final = Path(__file__).resolve().parents[1]
 def list_heeded() -> list[signal.Signals]:
     """Return those of them that this process does not ignore, as under nohup a hang-up is to be."""
     return [each for each in ENDS if signal.getsignal(each) is not signal.SIG_IGN]
+
+
+@contextmanager
+def unbroken() -> Iterator[None]:
+    """Take no further Ctrl-C, nor what is taken as one but SIGQUIT, while something ends that must not be half done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    taken = {signal.SIGINT, *list_heeded()} - {signal.SIGQUIT}
+    former = {each: signal.signal(each, lambda number, frame: None) for each in sorted(taken)}
+    try:
+        yield
+    finally:
+        for each, handler in former.items():
+            # None is one that was not set by Python, and cannot be by it.
+            if handler is not None:
+                signal.signal(each, handler)
 
 
 @contextmanager

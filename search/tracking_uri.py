@@ -7,12 +7,15 @@ import os
 import re
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from segcore.data.caching.disk import resolve_folder
 from segcore.errors import TrackingError
 
 VARIABLE: Final = "MLFLOW_TRACKING_URI"
 """MLflow's own variable for its address; a launch without --tracking-uri takes it, and remembers it."""
+
+_WORKSPACE: Final = "MLFLOW_WORKSPACE"
 
 _MASK: Final = "***"
 
@@ -87,8 +90,24 @@ def hide_secrets(text: str, uri: str) -> str:
     for secret in _SECRETS:
         for found in secret.finditer(uri):
             hidden = found[0].removeprefix(found[1])
-            text = text.replace(hidden.partition(":")[2] or hidden, _MASK)
+            # A short one is also a part of words, which would tell what it is by what they lack.
+            whole = rf"(?<!\w){re.escape(hidden.partition(':')[2] or hidden)}(?!\w)"
+            text = re.sub(whole, _MASK, text)
     return mask_uri(text)
+
+
+def server_page(uri: str, page: str = "") -> str:
+    """Return the address of a page of MLflow's server, without user and password.
+
+    Args:
+        uri: the server's address.
+        page: from its sign # on, with a query; empty: the first.
+    """
+    server = mask_uri(uri).replace(f"{_MASK}@", "").rstrip("/")
+    # Without its name a browser that was not there before is asked for a workspace, and then shown its first page.
+    workspace = os.environ.get(_WORKSPACE, "").strip()
+    named = f"&workspace={quote(workspace, safe='')}" if page and workspace else ""
+    return f"{server}/{page}{named}" if page else server
 
 
 def unmask_uri(uri: str) -> str:

@@ -128,7 +128,6 @@ def _launch(
         from search.commands import reaching, running
     from search.run import loop
     from search.stages.stage import ReadySearch
-    from search.tracking.check import require_tracking, require_writable
     from segcore.data.dividing.given_folds import describe_division
     from segcore.data.gate import describe_findings, pass_gate
 
@@ -140,9 +139,7 @@ def _launch(
     require_new(settings, place)
     with told_if_slow(f"importing {settings.space}"):
         loaded = load_space(settings.space)
-    if not dry_run:
-        require_tracking(place.tracking_uri)
-        require_writable(place.tracking_uri)
+    _look_at_mlflow(place.tracking_uri, dry_run=dry_run)
     reaching.tell_storage(place)
     given = first.read(place)
     # What cannot be divided is refused before anything starts; what images hold may change folds that are made.
@@ -170,6 +167,19 @@ def _launch(
         ready = ReadySearch(settings=settings, capacity=capacity, folder=folder, cache=cache_pixels)
         running.search(ready)
         running.finish(ready)
+
+
+def _look_at_mlflow(uri: str, *, dry_run: bool) -> None:
+    """Refuse an MLflow that cannot be used; of one that is away before a search begins it is only told."""
+    from search.tracking.check import check_tracking, require_tracking, require_writable
+    from search.tracking.store import database_file
+
+    if not dry_run:
+        require_tracking(uri)
+        require_writable(uri)
+    # A database would be made.
+    elif database_file(uri) is None and (problem := check_tracking(uri)):
+        warn(problem)
 
 
 def _settle_first(

@@ -36,7 +36,7 @@ from search.stages.search import run_search
 from search.stages.stage import OpenStage, ReadySearch, open_stage
 from search.tracking import registry
 from search.tracking.store import database_file, trials_link
-from search.tracking_uri import mask_uri, own_tracking_uri
+from search.tracking_uri import mask_uri, own_tracking_uri, server_page
 from search.verdict.notes import ensemble_line
 from search.verdict.rounds import further_folds
 from search.verdict.selection import can_confirm, name_winner
@@ -94,8 +94,11 @@ def finish(ready: ReadySearch, *, retry: bool = False) -> None:
 def _name_pages(settings: SearchSettings, place: Place) -> str:
     """Return the address of the search's pages in MLflow, or the command that serves them."""
     if place.tracking_uri.startswith("http"):
-        with suppress(TrackingError):
+        try:
             return trials_link(settings, place, place.tracking_uri)
+        # A server that is away, or lacks the search, is where its pages will be all the same.
+        except TrackingError:
+            return server_page(place.tracking_uri)
     storages = [place.storage]
     with suppress(TrackingError):
         file = database_file(place.tracking_uri)

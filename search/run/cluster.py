@@ -14,7 +14,7 @@ from typing import Any, Final
 import ray
 import torch
 
-from search.ending import list_heeded
+from search.ending import list_heeded, unbroken
 from search.place import Place
 from search.run.address import find_address
 from search.run.apart import retake_signals, started_apart, without_handlers
@@ -112,8 +112,10 @@ def _started(place: Place, head: str, gpus: tuple[str, ...] | None, private: Map
     try:
         yield
     finally:
-        ray.shutdown()
-        retake_signals()
+        # Broken off, it leaves a core that soon finds its processes gone, and ends this one by force.
+        with unbroken():
+            ray.shutdown()
+            retake_signals()
 
 
 def _describe_failure(place: Place, error: Exception) -> str:

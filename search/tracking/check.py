@@ -4,6 +4,7 @@ What can never work is told apart from a server that is only away: a search that
 """
 
 import os
+import re
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,9 @@ _OTHER_TABLES: Final = "out-of-date database schema"
 """MLflow says so of a later one too."""
 
 _NO_BUNDLE: Final = "TLS CA certificate bundle"
+
+_WORKSPACE: Final = re.compile(r"Active workspace '|Workspace '[^']*' not found|Workspace APIs are not available")
+"""MLflow says so of an error of its own, too, and where it finds none."""
 
 _AWAY_CODES: Final = (429, 499, 500, 503, 504)
 
@@ -119,6 +123,8 @@ def is_away(error: Exception, uri: str) -> bool:
         return not uri.startswith("sqlite") or "locked" in str(error)
     if not isinstance(error, MlflowException) or not uri.startswith("http"):
         return False
+    if _WORKSPACE.search(str(error)):
+        return False
     cause = error.__context__
     if isinstance(cause, requests.RequestException):
         kinds = (requests.ConnectionError, requests.Timeout, requests.exceptions.RetryError)
@@ -184,6 +190,9 @@ def _explain_answer(error: MlflowException, reason: str) -> str:
             f"refuses this machine or user ({reason}); start the server with --allowed-hosts HOST:PORT for that name, "
             "or let its administrator permit the user"
         )
+    if _WORKSPACE.search(str(error)):
+        asked = reason.rstrip(".")
+        return f"has no workspace of that name ({asked}); set MLFLOW_WORKSPACE to one that it has, or unset it"
     if _is_foreign(error):
         return f"answers, but is no MLflow server ({reason}); check host, port and path"
     return f"cannot be used ({reason})"

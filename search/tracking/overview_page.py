@@ -35,7 +35,7 @@ def describe_search(
         runs: ids of runs by trial.
     """
     links = [
-        f"[{view.name}]({view_link('', experiment_id, record.settings.search_id, view.slug, as_table=view.as_table)})"
+        f"[{view.name}]({view_link(experiment_id, record.settings.search_id, view.slug, as_table=view.as_table)})"
         for view in views
     ]
     if PARENT in runs:

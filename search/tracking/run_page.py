@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from search.tracking_uri import mask_uri
+from search.tracking_uri import server_page
 
 _SERVED: Final = "http://127.0.0.1:5000"
 """Where `search ui` serves a database of this machine, unless told otherwise."""
@@ -16,6 +16,6 @@ def run_page(uri: str, experiment_id: str, run_id: str) -> str:
         experiment_id: of the run.
         run_id: the run's.
     """
-    server = mask_uri(uri).replace("***@", "").rstrip("/") if uri.startswith("http") else _SERVED
+    server = uri if uri.startswith("http") else _SERVED
     # Without it a fresh browser opens another kind of page.
-    return f"{server}/#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning"
+    return server_page(server, f"#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning")

@@ -28,7 +28,7 @@ from search.tracking.finding import find_experiment, require_present
 from search.tracking.moved import bring_home
 from search.tracking.names import key_of
 from search.tracking.views import FIRST_VIEW, TAG_PREFIX, view_id, view_link
-from search.tracking_uri import mask_uri, unmask_uri
+from search.tracking_uri import mask_uri, server_page, unmask_uri
 from segcore.errors import StorageError, StreetError, TrackingError
 
 PARENT: Final = -1
@@ -89,11 +89,14 @@ def database_file(uri: str) -> Path | None:
     """Return the file of a sqlite address, None for any other.
 
     Raises:
-        TrackingError: when the database would live in memory alone.
+        TrackingError: when it is none, or the database would live in memory alone.
     """
     if not uri.startswith(("sqlite:", "sqlite+")):
         return None
-    name = sqlalchemy.make_url(uri).database
+    try:
+        name = sqlalchemy.make_url(uri).database
+    except sqlalchemy.exc.ArgumentError:
+        raise TrackingError(f"--tracking-uri {uri} is no address; use sqlite:///FILE with the file's path.") from None
     # SQLite's own addresses begin with "file:"; they are read by it alone, and may mean memory.
     if name in (None, "", ":memory:") or str(name).startswith("file:"):
         raise TrackingError(f"--tracking-uri {uri} would keep nothing; use sqlite:///FILE with the file's path.")
@@ -171,12 +174,12 @@ def _find_link(settings: SearchSettings, place: Place, server: str) -> str:
     parents = client.search_runs([experiment.experiment_id], f"{query} and tags.`search.stage` = 'search'")
     only_trials = f"tags.`mlflow.parentRunId`='{parents[0].info.run_id}'" if parents else ""
     order = quote(f"metrics.`{key_of(settings.metric)}`", safe="")
-    address = mask_uri(server).replace("***@", "").rstrip("/")
     if f"{TAG_PREFIX}{view_id(settings.search_id, FIRST_VIEW)}" in experiment.tags:
-        return view_link(address, experiment.experiment_id, settings.search_id)
-    return (
-        f"{address}/#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning"
-        f"&searchFilter={quote(only_trials)}&orderByKey={order}&orderByAsc=false&compareRunsMode=CHART"
+        return server_page(server, view_link(experiment.experiment_id, settings.search_id))
+    return server_page(
+        server,
+        f"#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning"
+        f"&searchFilter={quote(only_trials)}&orderByKey={order}&orderByAsc=false&compareRunsMode=CHART",
     )
 
 

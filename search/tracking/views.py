@@ -147,22 +147,18 @@ def view_id(search_id: str, slug: str) -> str:
     return f"{search_id[:_ID_LETTERS]}-{slug}"
 
 
-def view_link(
-    server: str, experiment_id: str, search_id: str, slug: str = FIRST_VIEW, *, as_table: bool = False
-) -> str:
-    """Return the address of a view.
+def view_link(experiment_id: str, search_id: str, slug: str = FIRST_VIEW, *, as_table: bool = False) -> str:
+    """Return the address of a view, from any page of its server.
 
     Args:
-        server: http address of the MLflow server; empty: from the page that it stands on.
         experiment_id: of the search.
         search_id: tells it from others of its name.
         slug: of the view.
         as_table: whether it opens as a table.
     """
     mode = "TABLE" if as_table else "CHART"
-    page = f"{server}/#" if server else "#"
     return (
-        f"{page}/experiments/{experiment_id}/runs?workflowType=machine_learning&compareRunsMode={mode}"
+        f"#/experiments/{experiment_id}/runs?workflowType=machine_learning&compareRunsMode={mode}"
         f"&viewStateShareKey={quote(view_id(search_id, slug))}"
     )
 

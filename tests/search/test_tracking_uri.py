@@ -1,6 +1,6 @@
 import pytest
 
-from search.tracking_uri import fix_uri, hide_secrets, mask_uri, own_tracking_uri, unmask_uri
+from search.tracking_uri import fix_uri, hide_secrets, mask_uri, own_tracking_uri, server_page, unmask_uri
 from segcore.errors import TrackingError
 
 
@@ -58,6 +58,7 @@ def test_address_without_a_secret_stays(uri):
         ("http://TOKEN@host", "no user TOKEN", "no user ***"),
         ("postgresql://host/db?password=PW", "invalid: PW", "invalid: ***"),
         ("http://host:5000", "no host:5000", "no host:5000"),
+        ("postgresql://u:p@host/db", "p: no module psycopg2", "***: no module psycopg2"),
     ],
 )
 def test_secrets_of_an_address_are_hidden_where_a_library_takes_it_apart(uri, said, shown):
@@ -111,3 +112,10 @@ def test_address_is_the_same_from_every_folder_and_page(tmp_path, monkeypatch, g
 def test_address_of_a_server_without_its_name_is_refused(uri):
     with pytest.raises(TrackingError, match=r"names no server; use http://HOST:PORT"):
         fix_uri(uri)
+
+
+def test_page_of_a_server_names_the_workspace_that_mlflow_is_asked_in(monkeypatch):
+    assert server_page("http://u:secret@h:5000/mlf/", "#/experiments/1?a=b") == "http://h:5000/mlf/#/experiments/1?a=b"
+    monkeypatch.setenv("MLFLOW_WORKSPACE", "team")
+    assert server_page("http://h:5000", "#/experiments/1?a=b") == "http://h:5000/#/experiments/1?a=b&workspace=team"
+    assert server_page("http://h:5000/") == "http://h:5000"

@@ -1,7 +1,8 @@
 import optuna
 import pytest
 
-from search.commands.launch import _settle_first, grant_time, tell_repeats
+from search.commands.launch import _look_at_mlflow, _settle_first, grant_time, tell_repeats
+from segcore.errors import TrackingError
 from spaces.known_good import KNOWN_GOOD
 
 
@@ -53,3 +54,12 @@ def test_more_trials_than_configurations_are_told_of(make_settings, capsys):
     told = " ".join(capsys.readouterr().out.split())
     assert told.startswith("--trials 9: mine:rates draws 6 configurations at most,")
     assert told.endswith("use --trials 8, or draw more.")
+
+
+def test_dry_run_looks_at_mlflow_and_makes_no_database(tmp_path, capsys):
+    with pytest.raises(TrackingError, match="is no address that MLflow knows"):
+        _look_at_mlflow("redis://localhost", dry_run=True)
+    _look_at_mlflow("http://127.0.0.1:9", dry_run=True)
+    assert "does not answer" in " ".join(capsys.readouterr().out.split()), "it may be there when the search begins"
+    _look_at_mlflow(f"sqlite:///{tmp_path / 'mlflow.db'}", dry_run=True)
+    assert list(tmp_path.iterdir()) == []

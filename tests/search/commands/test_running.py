@@ -1,5 +1,6 @@
 from contextlib import nullcontext
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
@@ -9,7 +10,7 @@ from search.memory.journal import read_events
 from search.opening import open_search
 from search.stages.retrain import Retraining
 from search.stages.stage import ReadySearch
-from segcore.errors import CheckpointError, InterruptedSearchError
+from segcore.errors import CheckpointError, InterruptedSearchError, TrackingError
 
 
 @pytest.fixture
@@ -73,6 +74,12 @@ def test_ctrl_c_when_the_trials_of_a_launch_have_ended_names_the_command_that_go
 def test_pages_of_a_search_are_served_from_where_its_runs_are(searched, uri, told):
     settings, place = open_search(searched, {"tracking_uri": uri})
     assert _name_pages(settings, place) == told.format(storage=place.storage)
+
+
+def test_server_that_is_away_is_where_the_pages_of_a_search_are_all_the_same(searched, monkeypatch):
+    settings, place = open_search(searched, {"tracking_uri": "http://me:PW@h:5000/mlf/"})
+    monkeypatch.setattr(running, "trials_link", Mock(side_effect=TrackingError("It does not answer.")))
+    assert _name_pages(settings, place) == "http://h:5000/mlf"
 
 
 def test_registering_a_model_says_what_it_does_when_it_takes_long(searched, monkeypatch):

@@ -9,8 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from mlflow.exceptions import MlflowException
 
-from search.tracking.check import check_tracking, require_tracking, require_writable
+from search.tracking.check import _explain_answer, check_tracking, is_away, require_tracking, require_writable
 from segcore.errors import StorageError, TrackingError
 
 BASIC = f"Basic {base64.b64encode(b'user:secret').decode()}"
@@ -53,6 +54,21 @@ def test_server_behind_a_user_and_password_is_asked_with_them(serve_mlflow, monk
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "secret")
     assert check_tracking(uri) is None
     assert check_tracking(uri.replace("//", "//***@")) is None, "as settings keep it"
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("Workspace 'team' not found", 404),
+        ("Active workspace 'team' cannot be used because the remote server does not support workspaces.", 500),
+        ('Failed to query /api/3.0/mlflow/server-info: 500 "Workspace APIs are not available"', 503),
+    ],
+)
+def test_workspace_that_a_server_lacks_is_no_absence_that_ends(said, code):
+    error = MlflowException(said)
+    error.get_http_status_code = lambda: code
+    assert not is_away(error, "http://h")
+    assert "set MLFLOW_WORKSPACE to one" in _explain_answer(error, said)
 
 
 def test_server_behind_a_token_is_asked_with_it(serve_mlflow, monkeypatch):
@@ -125,6 +141,7 @@ def test_server_without_a_certificate_is_no_server_that_is_away(serve_mlflow):
         ("uc", "use http://HOST:PORT, or sqlite:///FILE"),
         ("http://host:port", "use http://HOST:PORT"),
         ("http://[bad", "use http://HOST:PORT"),
+        ("sqlite:/mine.db", "is no address; use sqlite:///FILE with the file's path"),
         ("sqlite://", "would keep nothing; use sqlite:///FILE"),
         ("sqlite:///:memory:", "would keep nothing; use sqlite:///FILE"),
         ("sqlite:///file:x?mode=memory&uri=true", "would keep nothing; use sqlite:///FILE with the file's path"),

@@ -152,8 +152,8 @@ VIEWS = {
 def test_view_opens_from_its_link_with_its_charts(slug, folder, server, browser, client):
     experiment = client.get_experiment_by_name("streets").experiment_id
     search_id = settings_of(folder).search_id
-    link = view_link(server, experiment, search_id, slug, as_table=slug == "leaderboard")
-    browser.open(link)
+    link = view_link(experiment, search_id, slug, as_table=slug == "leaderboard")
+    browser.open(f"{server}/{link}")
     browser.wait_for(*VIEWS[slug])
 
 

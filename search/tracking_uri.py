@@ -18,6 +18,7 @@ VARIABLE: Final = "MLFLOW_TRACKING_URI"
 _WORKSPACE: Final = "MLFLOW_WORKSPACE"
 
 _MASK: Final = "***"
+_SHORT_LETTERS: Final = 8
 
 _SECRETS: Final = (
     # user:password@; digits before the next slash are a port, not a password. Of the two slashes one may be forgotten.
@@ -89,10 +90,11 @@ def hide_secrets(text: str, uri: str) -> str:
     """
     for secret in _SECRETS:
         for found in secret.finditer(uri):
-            hidden = found[0].removeprefix(found[1])
+            user, _, password = found[0].removeprefix(found[1]).partition(":")
+            hidden = re.escape(password or user)
             # A short one is also a part of words, which would tell what it is by what they lack.
-            whole = rf"(?<!\w){re.escape(hidden.partition(':')[2] or hidden)}(?!\w)"
-            text = re.sub(whole, _MASK, text)
+            pattern = rf"(?<!\w){hidden}(?!\w)" if len(password or user) < _SHORT_LETTERS else hidden
+            text = re.sub(pattern, _MASK, text)
     return mask_uri(text)
 
 

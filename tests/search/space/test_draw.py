@@ -399,7 +399,7 @@ def test_given_values_are_kept_where_the_space_allows_them_and_drawn_elsewhere()
         (FloatDistribution(0.1, 1.0), (0.1, 1, 0.55), (0.09, 1.01, "auto", None, True)),
         (FloatDistribution(0.0, 1.0, step=0.25), (0.0, 0.25, 1.0), (0.3, 1.25)),
         (IntDistribution(2, 8, step=2), (2, 8, 4.0), (3, 10, 0, "auto", True)),
-        (CategoricalDistribution((1, "a", None)), (1, "a", None), (1.0, True, "b", "1", "null")),
+        (CategoricalDistribution((1, "a", None)), (1, 1.0, "a", None), (True, "b", "1", "null")),
         (CategoricalDistribution((True, 0.5)), (True, 0.5), (1, 1.0, False)),
     ],
 )

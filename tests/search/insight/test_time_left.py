@@ -119,6 +119,13 @@ def test_trial_that_waited_between_two_rungs_was_not_trained_meanwhile():
     assert count_at_once(history) == 1
 
 
+def test_workers_that_had_nothing_to_do_for_a_moment_are_of_the_same_run():
+    history = history_of(
+        Opened(cache_key="key", time=0.0), *trained(0, 0.0, 10.0), *trained(1, 0.0, 10.0), *trained(2, 15.0, 10.0)
+    )
+    assert count_at_once(history) == 2
+
+
 def test_workers_of_an_earlier_run_are_not_counted():
     """Three at once, a night, then two."""
     history = history_of(

@@ -101,11 +101,13 @@ def test_how_far_behind_is_too_far_is_measured_by_the_datas_own_spread(race, ste
 
 def test_race_ends_early_when_one_is_left(race):
     race.searched(0.8, 0.7, 0.6)
-    for source, iou in enumerate((0.5, 0.7, 0.5)):
+    race.trained(0, 1, outcome="failed")
+    for source, iou in ((1, 0.7), (2, 0.5)):
         race.trained(source, 1, iou)
     decision = race.decide()
     assert (decision.pending, decision.folds) == ((), (1,))
-    assert decision.winner.trial == 1
+    # Who has no score is behind all who have one.
+    assert [each.trial for each in decision.contenders] == [1, 2, 0]
     assert decision.rivals == []
 
 

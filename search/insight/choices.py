@@ -59,7 +59,7 @@ def compare_values(history: History, choice: str, epochs: int) -> list[ValueStan
         Nothing when fewer than two values were drawn.
     """
     trials, curves = read_known(history)
-    standings = rank_standings(curves, epochs).tolist() if trials else []
+    standings = rank_standings(curves, epochs).tolist()
     groups: dict[str, list[float]] = {}
     bests: dict[str, list[float]] = {}
     names = _name_values([trial.params.get(choice) for trial in trials], is_numeric(history, choice))

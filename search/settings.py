@@ -302,7 +302,7 @@ def describe_problems(error: pydantic.ValidationError) -> str:
     """Say which values were refused and why, one a line, by the options that give them."""
     lines = []
     for problem in error.errors():
-        name = "--" + str(problem["loc"][0]).replace("_", "-") if problem["loc"] else "settings"
+        name = "--" + str(problem["loc"][0]).replace("_", "-")
         said = problem["msg"].removeprefix("Value error, ")
         lines.append(f"{name} {problem['input']!r}: {said[0].lower()}{said[1:]}.")
     return "\n".join(lines)

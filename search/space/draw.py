@@ -199,8 +199,9 @@ def _list_same(distribution: CategoricalDistribution, value: Any) -> list[Any]:
     """Return the choices that a value may stand for: those of its very name, else those of its number."""
     named = [(choice, name_choice(choice)) for choice in distribution.choices]
     name = name_choice(value)
+    text = json.dumps(name)
     # To Python 1, 1.0 and True are equal. A space may offer all three, yet a configuration has 1.0 for a 1.
-    same = [choice for choice, each in named if json.dumps(each) == json.dumps(name)]
+    same = [choice for choice, each in named if json.dumps(each) == text]
     return same or [choice for choice, each in named if _is_number(each) and _is_number(name) and each == name]
 
 

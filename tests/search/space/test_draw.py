@@ -415,10 +415,14 @@ def test_a_choice_may_be_given_as_such_or_by_its_plain_name():
     assert not any(allows(distribution, value) for value in ("[1,2]", [2, 1], 1))
 
 
-def test_what_a_space_warns_of_is_told_once_however_often_it_draws():
+def test_what_a_space_warns_of_is_told_once_however_often_it_draws(monkeypatch):
+    """What Optuna says of lists, which its databases cannot keep, and of a range between two steps is not."""
+    monkeypatch.setattr("search.space.draw._TOLD", set())
+
     def outdated(trial):
         warnings.warn("this is outdated", UserWarning, stacklevel=1)
-        return {"loss": trial.suggest_categorical("loss", ("ce", "bce"))}
+        trial.suggest_float("weight_decay", 0.0, 1.0, step=0.3)
+        return {"loss": trial.suggest_categorical("loss", (["ce"], ["bce"]))}
 
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("default")

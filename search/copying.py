@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -104,26 +104,31 @@ class Copier:
         Raises:
             StorageError: when the bucket cannot be written.
         """
+        # What they name by now is among the files that are found after this.
+        journals = [
+            (path, state, read_lines(file))
+            for path in JOURNALS
+            if (file := self._root / path).is_file() and (state := _find_state(file)) != self._sent.get(path)
+        ]
         for file in sorted(list_files(self._root), key=_order):
             path = file.relative_to(self._root).as_posix()
-            try:
-                state = _find_state(file)
-                if self._sent.get(path) != state:
-                    self._send(file, path)
-                    self._sent[path] = state
-            except FileNotFoundError:
-                # It was replaced meanwhile, and is seen the next time.
-                continue
+            with suppress(FileNotFoundError):
+                # One that was replaced meanwhile is seen the next time.
+                self._send(file, path)
+        for path, state, lines in journals:
+            self._stored.write(path, lines)
+            self._sent[path] = state
 
     def _send(self, file: Path, path: str) -> None:
-        if file.name == "journal.jsonl":
-            self._stored.write(path, read_lines(file))
+        state = _find_state(file)
+        if path in JOURNALS or self._sent.get(path) == state:
             return
         if path.startswith(f"{_MODEL}/") and file.suffix != ".json":
             # Networks beside what was said of others would be a model that nobody has made.
             self._stored.delete(_WHOLE)
             self._sent.pop(_WHOLE, None)
         self._stored.upload(file, path)
+        self._sent[path] = state
 
     def _follow(self) -> None:
         pause = _PERIOD_SECONDS
@@ -171,8 +176,8 @@ def _find_state(file: Path) -> tuple[int, int]:
     return stat.st_mtime_ns, stat.st_size
 
 
-def _order(file: Path) -> tuple[bool, bool, bool, Path]:
-    return file.suffix == ".jsonl", file.as_posix().endswith(_WHOLE), file.suffix == ".json", file
+def _order(file: Path) -> tuple[bool, bool, Path]:
+    return file.as_posix().endswith(_WHOLE), file.suffix == ".json", file
 
 
 def _require_newest(stored: Bucket, root: Path) -> None:

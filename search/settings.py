@@ -32,6 +32,7 @@ _AND_LATENCY: Final = ",latency_ms"
 _DEVICES: Final = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 _TAKEN: Final = {"mlartifacts", "mlruns", "default"}
 _DATABASE: Final = "mlflow.db"
+NEWER: Final = "a newer version of street-search may have written it"
 
 
 def _check_name(name: str) -> str:
@@ -239,6 +240,8 @@ def _remedy(error: Exception, file: Path) -> str:
             "an earlier version wrote it, whose searches are not gone on with; launch a new search, with "
             f"'--seed-config {best}' to try its best configuration first"
         )
+    if "unexpected_keyword_argument" in [problem["type"] for problem in problems]:
+        return f"{NEWER}, with which to go on; else, restore it or start a new search"
     return "restore it or start a new search"
 
 
@@ -299,7 +302,7 @@ def describe_problems(error: pydantic.ValidationError) -> str:
     """Say which values were refused and why, one a line, by the options that give them."""
     lines = []
     for problem in error.errors():
-        name = "--" + str(problem["loc"][0]).replace("_", "-") if problem["loc"] else "settings"
+        name = "--" + str(problem["loc"][0]).replace("_", "-")
         said = problem["msg"].removeprefix("Value error, ")
         lines.append(f"{name} {problem['input']!r}: {said[0].lower()}{said[1:]}.")
     return "\n".join(lines)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
+from operator import itemgetter
+from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final, TypeVar
 from urllib.parse import quote, unquote
 
@@ -138,6 +139,8 @@ class Bucket:
     def list_files(self, path: str = "") -> list[StoredFile]:
         """Return every file in a folder and below, by path; none when there is no such folder.
 
+        A store takes names that would lead out of a folder on a machine, which nobody here gives; these are left out.
+
         Raises:
             StorageError: when the bucket cannot be read.
         """
@@ -146,10 +149,11 @@ class Bucket:
         files, whole = self._find(path)
         with self._told("read"):
             found = files.get_file_info(FileSelector(whole, recursive=True, allow_not_found=True))
+        listed = [(each.path.removeprefix(f"{whole}/"), each) for each in found if each.type == FileType.File]
         return [
-            StoredFile(path=each.path.removeprefix(f"{whole}/"), size=each.size, modified=each.mtime.timestamp())
-            for each in sorted(found, key=lambda each: str(each.path))
-            if each.type == FileType.File
+            StoredFile(path=name, size=each.size, modified=each.mtime.timestamp())
+            for name, each in sorted(listed, key=itemgetter(0))
+            if ".." not in PurePosixPath(name).parts and not name.startswith("/")
         ]
 
     def list_folders(self) -> list[str]:

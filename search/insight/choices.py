@@ -59,7 +59,7 @@ def compare_values(history: History, choice: str, epochs: int) -> list[ValueStan
         Nothing when fewer than two values were drawn.
     """
     trials, curves = read_known(history)
-    standings = rank_standings(curves, epochs).tolist() if trials else []
+    standings = rank_standings(curves, epochs).tolist()
     groups: dict[str, list[float]] = {}
     bests: dict[str, list[float]] = {}
     names = _name_values([trial.params.get(choice) for trial in trials], is_numeric(history, choice))
@@ -93,13 +93,13 @@ def list_choices(history: History) -> list[str]:
 
 
 def is_numeric(history: History, choice: str) -> bool:
-    """Say whether a choice is drawn from a range: fractions that are more, or have more digits, than a person lists."""
+    """Say whether a choice is drawn from a range: numbers that are more, or have more digits, than a person lists."""
     drawn = [trial.params[choice] for trial in history.in_order if choice in trial.params]
     if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in drawn):
         return False
     fractions = [value for value in drawn if isinstance(value, float)]
     is_odd = any(float(f"{value:.{_MOST_DIGITS}g}") != value for value in fractions)
-    return bool(fractions) and (is_odd or len(set(drawn)) > _MOST_LISTED)
+    return is_odd or len(set(drawn)) > _MOST_LISTED
 
 
 def _name_values(values: Sequence[Any], in_thirds: bool) -> list[str]:
@@ -108,8 +108,12 @@ def _name_values(values: Sequence[Any], in_thirds: bool) -> list[str]:
     if not known:
         return [str(value) for value in values]
     edges = [known[round(part * (len(known) - 1) / 3)] for part in range(4)]
-    names = [f"{low:.3g} to {high:.3g}" for low, high in pairwise(edges)]
+    names = [f"{_tell_edge(low)} to {_tell_edge(high)}" for low, high in pairwise(edges)]
     return ["" if value is None else names[max(0, bisect_left(edges, value) - 1)] for value in values]
+
+
+def _tell_edge(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.3g}"
 
 
 def _count_leads(groups: Mapping[str, Sequence[float]]) -> dict[str, float]:

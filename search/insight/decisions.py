@@ -12,7 +12,7 @@ how long a trial waited for a worker is not known: only order counts here, no de
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import mul
 from statistics import median
@@ -20,12 +20,14 @@ from typing import Final
 
 from search.insight.grace import read_whole_curves, suggest_grace
 from search.judge.asha import Asha
-from search.memory.events import Asked, CheckpointSaved, Dropped, Ended, Epoch, Kept, Reopened
+from search.memory.events import Asked, CheckpointSaved, Dropped, Ended, Epoch, Kept, Pruned, Reopened
 from search.memory.history import EpochRecord, History, TrialRecord
 from search.memory.outcome import FAILURES, Outcome
 from search.settings import SearchSettings
 
 _FACTORS: Final = (2, 3, 4)
+_LOST: Final = (*FAILURES, Outcome.PRUNED)
+"""Ends after which a trial gives its place at a rung to the next, once no more begin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,14 +66,12 @@ class _Hearing:
 
     Args:
         asha: the decision.
-        kept: trials that a person had spared, which no settings would have stopped.
-        first_rungs: by trial, the epochs before which it was not to be judged.
+        trials: by number, as they are recorded.
     """
 
-    def __init__(self, asha: Asha, kept: Collection[int], first_rungs: Mapping[int, int]) -> None:
+    def __init__(self, asha: Asha, trials: Mapping[int, TrialRecord]) -> None:
         self._asha = asha
-        self._kept = kept
-        self._first_rungs = first_rungs
+        self._trials = trials
         self.withheld: dict[int, list[EpochRecord]] = {}
         self.heard: list[tuple[int, EpochRecord]] = []
         self.stopped: dict[int, int] = {}
@@ -86,9 +86,10 @@ class _Hearing:
             last: no trials are left to begin.
         """
         if number not in self.withheld:
-            first_rung = self._first_rungs[number]
-            self._asha.apply(Asked(trial=number, fold=0, values={}, params={}, first_rung=first_rung))
-            if number in self._kept:
+            trial = self._trials[number]
+            self._asha.apply(Asked(trial=number, fold=0, values={}, params={}, first_rung=trial.first_rung))
+            # Whom a person had spared no settings would have stopped.
+            if trial.kept:
                 self._asha.apply(Kept(trial=number, reason="recorded"))
         self.withheld.setdefault(number, []).append(report)
         self._hear(number)
@@ -111,6 +112,8 @@ class _Hearing:
                 self._asha.apply(Ended(trial=number, outcome=Outcome.STOPPED))
                 for hopeless in self._asha.find_hopeless():
                     self._asha.apply(Dropped(trial=hopeless))
+            if self._trials[number].outcome in _LOST and report.epoch == self._trials[number].last_epoch:
+                self._asha.apply(Pruned(trial=number, reason="recorded"))
 
 
 def replay_settings(
@@ -182,8 +185,7 @@ def find_unlike(history: History, own: Decisions) -> list[int]:
 
 
 def _hear_all(history: History, settings: SearchSettings, asha: Asha) -> _Hearing:
-    first_rungs = {trial.number: trial.first_rung for trial in history.in_order}
-    hearing = _Hearing(asha, {trial.number for trial in history.in_order if trial.kept}, first_rungs)
+    hearing = _Hearing(asha, history.trials)
     all_begun = max((trial.started for trial in history.in_order), default=math.inf)
     if len(history.trials) < settings.trials:
         all_begun = math.inf

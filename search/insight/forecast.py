@@ -155,7 +155,7 @@ def _forecast(
         stage=stage,
         trainings=trainings,
         epochs=epochs,
-        start_share=starting / seconds if seconds else 0.0,
+        start_share=starting / seconds,
         hours=seconds / _HOUR_SECONDS / workers,
         device_hours=seconds / _HOUR_SECONDS * (place.gpus_per_trial or place.cpus_per_trial),
     )

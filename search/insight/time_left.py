@@ -76,9 +76,7 @@ def _spent_seconds(trial: TrialRecord) -> float:
 def _read_spans(trial: TrialRecord) -> list[Span]:
     if trial.epochs and all("seconds" in record.metrics for record in trial.epochs.values()):
         return [(record.time - record.metrics["seconds"], record.time) for record in trial.epochs.values()]
-    times = sorted(record.time for record in trial.epochs.values())
-    ends = [trial.ended] if trial.ended is not None else []
-    return list(pairwise([trial.started, *times, *ends]))
+    return list(pairwise([trial.started, *sorted(record.time for record in trial.epochs.values())]))
 
 
 def _of_last_run(history: History, spans: Sequence[Span]) -> list[Span]:

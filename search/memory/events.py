@@ -12,13 +12,13 @@ from pydantic.dataclasses import dataclass
 
 from search.memory.moment import now
 from search.memory.outcome import Outcome
+from search.settings import NEWER
 from segcore.config import TrainConfig
 from segcore.errors import CheckpointError, ConfigError
 
 _TOLD_LETTERS: Final = 300
 
 _UNKNOWN: Final = ("unexpected_keyword_argument", "union_tag_invalid")
-_NEWER: Final = "a newer version of street-search may have written it"
 
 _CONFIG: Final = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -296,7 +296,7 @@ def parse_event(line: bytes) -> Event:
         place = ".".join(str(part) for part in problem["loc"][1:])
         told = f"{place}: {problem['msg']}" if place else problem["msg"]
         if problem["type"] in _UNKNOWN:
-            told = f"{_NEWER}, with which to go on; else, {told}"
+            told = f"{NEWER}, with which to go on; else, {told}"
         raise CheckpointError(told[:_TOLD_LETTERS]) from None
 
 

@@ -198,8 +198,7 @@ def follow(trial: TrialRecord, event: TrialEvent, metric: str) -> TrialRecord:
                 too_small=trial.too_small | {str(event.accelerator)} if small else trial.too_small,
             )
         case Reopened():
-            epochs = {epoch: replace(record, verdict="") for epoch, record in trial.epochs.items() if record.verdict}
-            epochs = {**trial.epochs, **epochs}
+            epochs = {epoch: replace(record, verdict="") for epoch, record in trial.epochs.items()}
             return replace(trial, outcome=None, message="", ended=None, epochs=epochs, accelerator=event.accelerator)
         case Dropped():
             return _keep_checkpoints(trial, [])

@@ -187,18 +187,26 @@ def name_choice(value: Any) -> bool | int | float | str | None:
 def allows(distribution: BaseDistribution, value: Any) -> bool:
     """Say whether a parameter may have a value, given as such or by its plain name."""
     if isinstance(distribution, CategoricalDistribution):
-        return any(_same(choice, value) for choice in distribution.choices)
+        return bool(_list_same(distribution, value))
     # A value may be a word, such as a batch size "auto", where the space draws numbers.
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if number and isinstance(distribution, FloatDistribution | IntDistribution):
+    if _is_number(value) and isinstance(distribution, FloatDistribution | IntDistribution):
         steps = (value - distribution.low) / distribution.step if distribution.step else 0.0
         return bool(distribution.low <= value <= distribution.high and abs(steps - round(steps)) < 1e-8)
     return False
 
 
-def _same(choice: Any, value: Any) -> bool:
-    # To Python 1, 1.0 and True are equal; to a configuration they are not.
-    return json.dumps(name_choice(choice)) == json.dumps(name_choice(value))
+def _list_same(distribution: CategoricalDistribution, value: Any) -> list[Any]:
+    """Return the choices that a value may stand for: those of its very name, else those of its number."""
+    named = [(choice, name_choice(choice)) for choice in distribution.choices]
+    name = name_choice(value)
+    text = json.dumps(name)
+    # To Python 1, 1.0 and True are equal. A space may offer all three, yet a configuration has 1.0 for a 1.
+    same = [choice for choice, each in named if json.dumps(each) == text]
+    return same or [choice for choice, each in named if _is_number(each) and _is_number(name) and each == name]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _with_plain_choices(parameter: str, distribution: BaseDistribution) -> BaseDistribution:
@@ -261,5 +269,5 @@ class _GivenSampler(optuna.samplers.BaseSampler):
 def _choice(distribution: BaseDistribution, value: Any) -> Any:
     """Return the space's own choice that a plain name stands for."""
     if isinstance(distribution, CategoricalDistribution):
-        return next(choice for choice in distribution.choices if _same(choice, value))
+        return _list_same(distribution, value)[0]
     return value

@@ -99,7 +99,7 @@ def estimate_choice_bias(scores: Mapping[int, Mapping[int, float]], *, folds: in
     Returns:
         None with fewer than two configurations, or when there are too few scores to tell chance from effects.
     """
-    variance, freedom = _residual_variance(scores, folds) if scores else (0.0, 0)
+    variance, freedom = _residual_variance(scores, folds)
     if len(scores) < 2 or freedom == 0:
         return None
     rounds = max(map(len, scores.values()))

@@ -48,7 +48,8 @@ def _tell_choice(confirmation: Confirmation) -> str:
     told = f"It is the best of {confirmation.best_of} {again}, so this score still flatters"
     bias = confirmation.choice_bias
     if bias is None:
-        return f"{told}; by how much, one {'seed' if confirmation.further_seeds else 'fold'} does not say."
+        # As of one fold, or of a second one that a single configuration has a score on.
+        return f"{told}; by how much, so few trainings do not say."
     return f"{told}: by about {bias:.4f} were all of them equally good, by less otherwise."
 
 

@@ -309,7 +309,7 @@ def test_a_file_that_vanishes_while_it_is_copied_is_no_failure(here, stored, mon
     monkeypatch.setattr(copying, "list_files", lambda root: iter([root / "gone", root / "settings.json"]))
     with copied(here):
         pass
-    assert read(stored) == {"settings.json": b"{}"}
+    assert read(stored) == {name: FILES[name] for name in ("settings.json", "journal.jsonl")}
 
 
 def test_a_search_in_the_bucket_is_found_by_its_name(here, stored, go_to, address):
@@ -393,6 +393,22 @@ def test_a_checkpoint_stays_in_the_bucket_as_long_as_the_journal_there_names_it(
     assert deleted == [("ray/run/1", newer)] * 2
     assert stored.list_files("ray") == []
     assert not (here / ".dropped").exists()
+
+
+def test_the_journal_in_the_bucket_names_nothing_that_is_only_here(here, stored, monkeypatch):
+    """The search goes on while it is copied."""
+    upload, picture = Bucket.upload, "trials/0000/epoch_0002.jpg"
+    newer = FILES["journal.jsonl"] + b'{"picture": 2}\n'
+
+    def go_on(self, file, path):
+        save(here, {picture: b"new", "journal.jsonl": newer})
+        upload(self, file, path)
+
+    monkeypatch.setattr(Bucket, "upload", go_on)
+    with copied(here) as copier:
+        copier.copy()
+        assert (stored.read(picture), stored.read("journal.jsonl")) == (None, FILES["journal.jsonl"])
+    assert read(stored) == {**FILES, picture: b"new", "journal.jsonl": newer}
 
 
 def test_a_path_of_another_bucket_is_outside(here):

@@ -98,11 +98,20 @@ def test_writers_of_one_settings_file_do_not_share_a_temporary_one(make_settings
     assert sorted(file.name for file in tmp_path.glob("settings*")) == ["settings.json", "settings.tmp"]
 
 
-@pytest.mark.parametrize("content", ["", "{", "{}", '{"name": "b", "trials": 0}', '{"nmae": 1}'])
-def test_damaged_settings_file_is_refused_by_name(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "remedy"),
+    [
+        ("", "; restore it or"),
+        ("{", "; restore it or"),
+        ("{}", "; restore it or"),
+        ('{"name": "b", "trials": 0}', "; restore it or"),
+        ('{"name": "b", "shiny": 1}', "; a newer version of street-search may have written it"),
+    ],
+)
+def test_damaged_settings_file_is_refused_by_name(tmp_path, content, remedy):
     file = tmp_path / "settings.json"
     file.write_text(content)
-    with pytest.raises(CheckpointError, match=r"settings\.json cannot be read"):
+    with pytest.raises(CheckpointError, match=rf"settings\.json cannot be read .*{remedy}"):
         read_settings(file)
 
 

@@ -1,9 +1,11 @@
 import io
 import socket
+from types import SimpleNamespace
 
 import pytest
+from pyarrow.fs import FileInfo, FileType
 
-from segcore.bucket import parse_bucket, patiently
+from segcore.bucket import Bucket, parse_bucket, patiently
 from segcore.bucket_address import is_address
 from segcore.errors import ConfigError, StorageError, StoreAwayError
 
@@ -28,6 +30,14 @@ def test_what_is_written_is_read_listed_and_deleted(bucket, tmp_path):
     bucket.delete("x/one.json")
     bucket.delete_folder("x/y")
     assert bucket.list_files() == []
+
+
+def test_names_that_would_lead_out_of_a_folder_are_left_out(bucket, monkeypatch):
+    names = ["../x", "log.txt", "a/../../x", "a/..b", "/etc/x", "/../x"]
+    infos = [FileInfo(f"a/b/{name}", FileType.File, mtime=0.0, size=1) for name in names]
+    store = SimpleNamespace(get_file_info=lambda selector: infos)
+    monkeypatch.setattr(Bucket, "_find", lambda self, path: (store, "a/b"))
+    assert [each.path for each in bucket.list_files()] == ["a/..b", "log.txt"]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(5, "Input/output error")])

@@ -170,7 +170,7 @@ def test_confirmation_in_words():
         "flatters: by about 0.0041 were all of them equally good, by less otherwise."
     )
     one_fold = confirmation_line(replace(CONFIRMATION, choice_bias=None), "iou")
-    assert one_fold.endswith("so this score still flatters; by how much, one fold does not say.")
+    assert one_fold.endswith("so this score still flatters; by how much, so few trainings do not say.")
     alone = replace(CONFIRMATION, rivals=[], interval=None, best_of=1)
     assert confirmation_line(alone, "iou").endswith("is 0.7100; its score in the search was 0.0432 higher.")
     lower = replace(alone, optimism=-0.0197)

@@ -3,7 +3,7 @@ import pytest
 from search.insight.answers import answer_choices, answer_questions, answer_stops
 from search.insight.importance import CHANCE, Importance
 from search.insight.stops import Stop, Stops
-from search.memory.events import Asked, Closed, Ended, Epoch
+from search.memory.events import Asked, Closed, Ended, Epoch, Reopened, Restarted
 from search.memory.history import History
 from search.memory.outcome import Outcome
 from segcore.config import TrainConfig
@@ -51,6 +51,8 @@ def test_choices_that_matter_are_told_with_what_stands_highest(make_record, hist
     assert answer.certainty == (
         "Over resamples backbone 30% to 60%; a random number reaches up to 10%, so nothing is said of loss."
     )
+    without = answer_choices(make_record(history), [found[0], found[2]]).certainty
+    assert without.endswith("a random number reaches up to 10%.")
 
 
 def test_the_backbone_is_told_of_even_where_nothing_can_be_told_from_chance(make_record, history):
@@ -132,6 +134,12 @@ def test_cost_is_told_by_stage_with_what_was_spared(make_record, history):
     # Ten seconds an epoch and one to end: 104 s of 36 GPUs; the last trial had no epoch.
     assert answer.sentence.startswith("1.05 GPU-hours (search 1.05) in 2 min on the clock")
     assert answer.sentence.endswith("ASHA spared 38% of the epochs that its trials would have taken.")
+    measured = "Measured by the workers: training and validation, without their start"
+    assert answer.certainty == f"{measured}; on average 1.0 trained at once."
+    for event in (Restarted(trial=0, time=1105.0), Reopened(trial=2, time=1105.0)):
+        history.apply(event)
+    again = answers_of(make_record(history))["cost"].certainty
+    assert again == f"{measured} and what 1 restart had trained again; on average 1.0 trained at once; it goes on."
 
 
 def test_stops_are_told_with_their_epoch_what_went_on_and_what_failed(make_record, history):
@@ -143,6 +151,9 @@ def test_stops_are_told_with_their_epoch_what_went_on_and_what_failed(make_recor
         "promoted as others ended up behind; for good: 1 diverged."
     )
     assert answer.certainty == "Whether that was right nobody knows: only 2 trials ran to the end."
+    none = answer_stops(make_record(History("iou")))
+    assert none.sentence == "ASHA stopped no trial."
+    assert none.certainty == "Whether that was right nobody knows: no trial has run to the end."
 
 
 def test_how_far_early_ranks_agreed_with_the_end_says_whether_stops_were_right(make_record, make_trials):

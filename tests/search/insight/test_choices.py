@@ -47,6 +47,11 @@ def test_value_of_a_single_trial_leads_never_however_high_it_ranks(make_trials):
     assert sum(each.leads for each in others) == pytest.approx(1)
 
 
+def test_beside_values_of_a_single_trial_nothing_leads(make_trials):
+    history = make_trials(*({"params": {"loss": loss}, "ious": [0.5]} for loss in "aab"))
+    assert [each.leads for each in compare_values(history, "loss", 1)] == [0.0, 0.0]
+
+
 def test_a_choice_with_one_value_or_of_no_trial_compares_nothing(make_trials):
     history = make_trials({"params": {"loss": "ce"}, "ious": [0.1]}, {"params": {"loss": "ce"}, "ious": [0.2]})
     assert compare_values(history, "loss", 1) == compare_values(history, "crop_size", 1) == []
@@ -55,10 +60,13 @@ def test_a_choice_with_one_value_or_of_no_trial_compares_nothing(make_trials):
 
 def test_choices_are_what_was_drawn_differently(make_trials):
     history = make_trials(
-        *({"params": {"rate": 0.1 * n, "size": n, "loss": "ce", "flip": n > 5}, "ious": [0.1]} for n in range(1, 12))
+        *(
+            {"params": {"rate": 0.1 * n, "size": n % 8, "loss": "ce", "flip": n > 5, "word": str(n)}, "ious": [0.1]}
+            for n in range(12)
+        )
     )
-    assert list_choices(history) == ["flip", "rate", "size"]
-    assert [is_numeric(history, name) for name in ("flip", "rate", "size")] == [False, True, False]
+    assert list_choices(history) == ["flip", "rate", "size", "word"]
+    assert [name for name in list_choices(history) if is_numeric(history, name)] == ["rate"]
 
 
 def test_numbers_with_more_digits_than_a_person_lists_are_of_a_range_however_few(make_trials):
@@ -68,11 +76,19 @@ def test_numbers_with_more_digits_than_a_person_lists_are_of_a_range_however_few
 
 
 def test_of_a_range_its_thirds_stand(make_trials):
-    history = make_trials(*({"params": {"rate": 0.1 * n}, "ious": [0.05 * n]} for n in range(1, 13)))
+    trials = [{"params": {"rate": 0.1 * n}, "ious": [0.05 * n]} for n in range(1, 13)]
+    history = make_trials(*trials, {"params": {}, "ious": [0.01]})
     values = compare_values(history, "rate", 1)
     # Of twelve values the edges are the 1st, 5th, 8th and 12th, each the last of its third.
     assert [(each.value, each.trials) for each in values] == [("0.8 to 1.2", 4), ("0.5 to 0.8", 3), ("0.1 to 0.5", 5)]
     assert values[0].leads == 1.0
+
+
+def test_of_a_range_of_whole_numbers_its_thirds_stand(make_trials):
+    history = make_trials(*({"params": {"width": 512 + 128 * n}, "ious": [0.01 * n]} for n in range(1, 10)))
+    # Of nine values the edges are the 1st, 4th, 6th and 9th.
+    values = [(each.value, each.trials) for each in compare_values(history, "width", 1)]
+    assert values == [("1280 to 1664", 3), ("1024 to 1280", 2), ("640 to 1024", 4)]
 
 
 def test_a_range_of_which_no_trial_got_anywhere_yet_compares_nothing(make_trials):

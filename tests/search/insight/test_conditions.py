@@ -57,6 +57,15 @@ def test_an_image_that_several_seeds_scored_counts_once_with_its_mean(retrained_
     assert [(each.images, each.score) for each in found] == [(1, pytest.approx(0.2)), (1, pytest.approx(0.8))]
 
 
+def test_an_image_without_a_scored_class_has_no_score(retrained_record):
+    first, second = sorted(retrained_record.folder.retrain_stage.root.glob("ray/*/scores.json"))
+    first.write_text(json.dumps([{**entry, "iou": None} for entry in json.loads(first.read_text())]))
+    found = measure_conditions(retrained_record).all
+    assert [(each.name, each.images, each.score) for each in found] == [("night", 1, 0.1), ("day", 1, 0.7)]
+    second.write_text(first.read_text())
+    assert measure_conditions(retrained_record) is None
+
+
 def test_of_one_condition_alone_nothing_is_told(retrained_record):
     change_scores(retrained_record, condition="night")
     assert measure_conditions(retrained_record) is None
@@ -69,6 +78,11 @@ def test_images_that_are_in_no_fold_have_a_score_and_no_interval(retrained_recor
     found = measure_conditions(retrained_record).all
     assert [each.score for each in found] == [pytest.approx(0.2), pytest.approx(0.8)]
     assert all(each.interval is None for each in found)
+
+
+def test_before_the_retraining_has_ended_nothing_is_told(retrained_record):
+    retrained_record.retraining.closed = None
+    assert measure_conditions(retrained_record) is None
 
 
 def test_where_files_are_away_or_damaged_nothing_is_told(retrained_record):

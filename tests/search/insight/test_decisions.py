@@ -142,6 +142,21 @@ def test_when_all_have_begun_shares_are_rounded_up(record):
     assert (row.stopped, row.revived, row.saved_epochs) == ({2: 1, 3: 1}, (0, 1), 0)
 
 
+@pytest.mark.parametrize("end", ["failed", "pruned"])
+def test_who_failed_gives_its_place_to_the_next_when_all_have_begun(record, end):
+    """Of three at the rung two go on in the end; the best of them is lost there, so that the third does too."""
+    past = record((1.0, (0.3, 0.5), "finished"), (1.0, (0.5,), end), (1.0, (0.4, 0.6), "finished"), epochs=2)
+    row = past.decide(1, 2)
+    assert (row.stopped, row.saved_epochs) == ({}, 0)
+    assert find_unlike(past.history, row) == []
+
+
+def test_a_trial_too_far_behind_to_wait_never_goes_on(record):
+    """As the 16th stops, seven have gone on, nine wait, and the last is given up: it is among the best half of 32."""
+    past = record(*((1.0, (0.9 - number / 100,), "stopped by ASHA") for number in range(32)), trials=99, epochs=2)
+    assert past.decide(1, 2).open == tuple(range(15))
+
+
 def test_a_trial_that_goes_on_after_its_record_is_open(record):
     """With the second at the rung the first goes on; the record says that it never did."""
     odd = record(*((1.0, (iou,), "stopped by ASHA") for iou in (0.6, 0.5)))
@@ -173,7 +188,8 @@ def test_winner_that_is_stopped_is_told_with_what_is_left(upset):
 
 
 def test_settings_that_are_looked_at_hold_the_searchs_own(upset):
-    rows = replay_settings(upset.history, upset.settings, [1, 2], [2])
+    """A first rung at the end is looked at where it is the search's own alone."""
+    rows = replay_settings(upset.history, upset.settings, [1, 2, 4], [2])
     assert [(row.grace_epochs, row.reduction_factor) for row in rows] == [(1, 2), (2, 2), (3, 2)]
     rows = replay_settings(upset.history, upset.settings)
     assert [(row.grace_epochs, row.reduction_factor) for row in rows] == [

@@ -52,6 +52,9 @@ def test_stages_take_their_epochs_on_as_many_workers_as_there_are(make_settings,
     assert confirm.hours == pytest.approx((162 * 60 + 6 * 9) / 3600 / 6)
     assert (retrain.trainings, retrain.epochs) == (5, 135)
     assert retrain.hours == pytest.approx((135 * 60 + 5 * 9) / 3600 / 5)
+    # A cluster without a node yet has one of them at least.
+    (alone, *_) = forecast_stages(settings, make_place(), modes, 0)
+    assert alone.hours == pytest.approx(5109 / 3600)
 
 
 def test_a_mode_that_could_not_be_measured_counts_nothing_and_none_gives_no_hours(make_settings, make_place):

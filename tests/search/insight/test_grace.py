@@ -61,6 +61,7 @@ def test_an_early_agreement_that_is_lost_again_does_not_count():
 def test_ranks_that_never_settle_suggest_the_last_epoch():
     curves = [[first, first, end] for first, end in zip(FIRSTS, ENDS, strict=True)]
     assert suggest_grace(curves).suggested_epochs == 3
+    assert suggest_grace([[end, end] for end in ENDS]).suggested_epochs == 1
 
 
 def test_fewer_than_six_curves_suggest_nothing():
@@ -121,9 +122,13 @@ def test_whole_curves_are_those_of_the_longest_finished_trials(make_history):
         script.end(2, "stopped by ASHA")
         script.epochs(3, 0.5, 0.6, 0.7)
 
-    curves = read_whole_curves(make_history(write))
-    assert len(curves) == 1
-    assert curves[0][0] == 0.1 and math.isnan(curves[0][1]) and curves[0][2] == 0.3
+    history = make_history(write)
+    ((first, second, third),) = read_whole_curves(history)
+    assert first == 0.1 and math.isnan(second) and third == 0.3
+    # As of a journal whose line somebody cut out.
+    del history.trials[0].epochs[1]
+    ((first, _, third),) = read_whole_curves(history)
+    assert math.isnan(first) and third == 0.3
 
 
 def test_a_history_without_a_finished_trial_has_no_curves(make_history):

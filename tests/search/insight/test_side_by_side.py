@@ -56,9 +56,11 @@ def test_who_is_ahead_on_every_image_is_told_so(both):
         )
         for number, trial in first.confirmation.trials.items()
     }
-    told = tell_ahead(first, replace(first, confirmation=better, settings=second.settings))
+    ahead = replace(first, confirmation=better, settings=second.settings)
+    told = tell_ahead(first, ahead)
     assert told.startswith("The winner of second is ahead: iou of second less that of first is +1.0000 to +1.0000")
     assert "over 40 images of folds 1 and 2" in told
+    assert tell_ahead(ahead, first).startswith("The winner of second is ahead: iou of first less that of second is -1.")
 
 
 def test_several_seeds_of_one_fold_count_with_the_mean_of_each_image(both):
@@ -66,16 +68,20 @@ def test_several_seeds_of_one_fold_count_with_the_mean_of_each_image(both):
     first, _ = both
     one = next(trial for trial in first.confirmation.in_order if trial.source == first.best.trial)
     alone, again = History("iou"), History("iou")
-    alone.trials = {0: one}
+    # Of 20 images of the fold one was not scored here.
+    end = one.epochs[one.last_epoch]
+    known = dict(list(end.image_scores.items())[1:])
+    alone.trials = {0: replace(one, epochs={one.last_epoch: replace(end, image_scores=known)})}
     for number, more in enumerate((0.0, 0.1, 0.5)):
-        last = one.epochs[one.last_epoch]
-        better = replace(last, image_scores={name: score + more for name, score in last.image_scores.items()})
+        better = replace(end, image_scores={name: score + more for name, score in end.image_scores.items()})
         again.trials[number] = replace(one, number=number, epochs={**one.epochs, one.last_epoch: better})
     # One that failed on the way says nothing of where it would have got to.
     again.trials[3] = replace(again.trials[2], number=3, outcome=Outcome.FAILED)
-    ahead = compare_winners(replace(first, confirmation=alone), replace(first, confirmation=again))
-    assert (ahead.folds, ahead.images) == ((one.fold,), 20)
+    pair = replace(first, confirmation=alone), replace(first, confirmation=again)
+    ahead = compare_winners(*pair)
+    assert (ahead.folds, ahead.images) == ((one.fold,), 19)
     assert ahead.difference.estimate == pytest.approx(0.2)
+    assert f"over 19 images of fold {one.fold}, " in tell_ahead(*pair)
 
 
 def test_scores_of_other_folds_metrics_or_data_do_not_compare(both, make_settings, tmp_path):
@@ -87,6 +93,7 @@ def test_scores_of_other_folds_metrics_or_data_do_not_compare(both, make_setting
     ]  # fmt: skip
     moved = replace(second.folder, root=tmp_path)
     write_folds(FoldSplit(folds=2, fold_of={"a": 0, "b": 1}, block_of={"a": "a", "b": "b"}), moved.folds)
+    assert compare_winners(first, other) is None
     assert find_obstacles(first, replace(second, folder=moved)) == ["their images are divided into other folds"]
     assert tell_ahead(first, other).startswith("Their scores cannot be compared: first is decided by")
     assert find_obstacles(first, replace(second, history=History("iou"))) == [

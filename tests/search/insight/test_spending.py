@@ -60,6 +60,7 @@ def test_best_score_against_time_leaves_pauses_out(make_trials):
 
 
 def test_score_of_a_trial_that_failed_is_no_best_score(make_trials):
-    history = make_trials({"ious": [0.3]}, {"ious": [0.9], "outcome": "diverged"}, {"ious": [0.5]})
+    failed = {"ious": [0.9], "outcome": "diverged"}
+    history = make_trials({"ious": [0.3]}, failed, {"ious": [0.3]}, {"ious": [0.5]})
     assert [score for _, score in score_against_time(history)] == [0.3, 0.5]
     assert score_against_time(make_trials({"ious": [0.9], "outcome": "failed"})) == []

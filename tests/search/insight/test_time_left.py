@@ -119,6 +119,13 @@ def test_trial_that_waited_between_two_rungs_was_not_trained_meanwhile():
     assert count_at_once(history) == 1
 
 
+def test_workers_that_had_nothing_to_do_for_a_moment_are_of_the_same_run():
+    history = history_of(
+        Opened(cache_key="key", time=0.0), *trained(0, 0.0, 10.0), *trained(1, 0.0, 10.0), *trained(2, 15.0, 10.0)
+    )
+    assert count_at_once(history) == 2
+
+
 def test_workers_of_an_earlier_run_are_not_counted():
     """Three at once, a night, then two."""
     history = history_of(
@@ -173,9 +180,14 @@ def test_time_left_of_whole_trainings_follows_from_their_epochs():
 
 
 def test_before_the_first_epoch_the_search_says_how_long_one_takes():
-    search = history_of(*whole(0, 0.0, 4, 4, 5.0), ended(0, 20.0))
+    others = *whole(1, 30.0, 4, 4, 50.0), ended(1, 230.0)
+    search = history_of(*whole(0, 0.0, 4, 4, 5.0), ended(0, 20.0), *others)
     trainings = history_of(Asked(trial=0, fold=1, values={"epochs": 4}, params={}, source=0))
-    # Two of 4 epochs of 5 s, one after the other.
+    # Two of 4 epochs of 5 s, one after the other, as the best took them.
+    assert estimate_trainings_left(History("iou"), search, 2) == pytest.approx(40)
+    assert estimate_trainings_left(trainings, search, 2) == pytest.approx(40)
+    # Of one that was taken by a clock ahead of this one no time has passed.
+    trainings.apply(Started(trial=0, time=8e9))
     assert estimate_trainings_left(trainings, search, 2) == pytest.approx(40)
     assert estimate_trainings_left(History("iou"), History("iou"), 2) is None
 

@@ -37,7 +37,7 @@ def test_the_retraining_tells_it_over_all_images_together(make_record, make_best
     pooled = {"iou": 0.5, "iou_at/day": 0.55, "iou_at/night": 0.46, "iou/car": 0.8, "iou/signal": 0.2}
     best = make_best()
     retraining = trained(*FOLDS, values=best.values, closed=pooled)
-    record = make_record(trained({"iou": 0.6}), retraining=retraining, best=best)
+    record = make_record(trained({"iou": 0.6}), retraining=retraining, best=best, settings={"folds": 2})
     found = find_weakness(record)
     assert names_of(found.conditions) == ["night", "day"]
     night = found.conditions[0]
@@ -53,6 +53,10 @@ def test_before_it_the_confirmation_of_the_winner_does(make_record, make_best):
     confirmation.apply(Asked(trial=2, fold=1, values={}, params={}, source=1))
     confirmation.apply(Epoch(trial=2, epoch=1, metrics={"iou": 0.1, "iou_at/night": 0.1}))
     confirmation.apply(Ended(trial=2, outcome=Outcome.FINISHED))
+    # Nor does one of the winner that failed.
+    confirmation.apply(Asked(trial=3, fold=2, values={}, params={}, source=0))
+    confirmation.apply(Epoch(trial=3, epoch=1, metrics={"iou": 0.1, "iou_at/night": 0.1}))
+    confirmation.apply(Ended(trial=3, outcome=Outcome.FAILED))
     record = make_record(trained({"iou": 0.6}), confirmation=confirmation, best=make_best(rivals=[]))
     found = find_weakness(record)
     assert found.conditions[0].score == pytest.approx(0.45)
@@ -78,7 +82,8 @@ def test_the_worst_condition_is_held_against_the_best_of_all(make_record, make_b
     metrics = {"iou": 0.5, "iou_at/day": 0.6, "iou_at/dusk": 0.5, "iou_at/night": 0.4, "iou_at/rain": 0.3}
     # On the third fold rain is behind dusk alone.
     other = {**metrics, "iou_at/day": 0.25, "iou_at/night": 0.2, "iou_at/rain": 0.25}
-    confirmation = trained(metrics, metrics, other, source=0)
+    # A fourth has neither rain nor day.
+    confirmation = trained(metrics, metrics, other, {"iou": 0.5, "iou_at/dusk": 0.5}, source=0)
     found = find_weakness(make_record(trained({"iou": 0.6}), confirmation=confirmation, best=make_best(rivals=[])))
     # Means: rain 0.283, night 0.333, day 0.483, dusk 0.5.
     assert names_of(found.conditions) == ["rain", "night", "day", "dusk"]
@@ -92,9 +97,15 @@ def test_the_retraining_of_an_earlier_winner_tells_nothing_of_this_one(make_reco
 
 
 def test_before_that_its_best_epoch_in_the_search_does(make_record, make_best):
-    found = find_weakness(make_record(trained(FOLDS[0]), best=make_best()))
+    confirmation = trained(*FOLDS, source=0)  # which has not ended yet
+    found = find_weakness(make_record(trained(FOLDS[0]), confirmation=confirmation, best=make_best()))
     assert (found.trainings, found.behind, found.conditions[0].name) == (1, 1, "night")
     assert "search's own fold" in found.where
+
+
+def test_data_without_conditions_or_classes_has_none(make_record, make_best):
+    found = find_weakness(make_record(trained({"iou": 0.6}), best=make_best()))
+    assert (found.conditions, found.classes, found.behind) == ((), (), 0)
 
 
 def test_without_a_winner_nothing_is_told(make_record):

@@ -51,6 +51,12 @@ def test_a_class_that_scores_nothing_may_be_in_no_image_and_hides_none_that_is(m
         "The classes that fare worst are signal 0.200 and car 0.700. No pixel of bus, sign, sky and 2 more was found, "
         "or no image there has one."
     )
+    history.apply(Epoch(trial=0, epoch=1, metrics={"iou": 0.5, "iou/bus": 0.0}))
+    answer = answer_weakness(make_record(history, best=make_best()))
+    assert answer.sentence == "No pixel of bus was found, or no image there has one."
+    history.apply(Epoch(trial=0, epoch=1, metrics={"iou": 0.5}))
+    answer = answer_weakness(make_record(history, best=make_best()))
+    assert answer.sentence == "One score, no classes or conditions."
 
 
 def test_what_is_scored_tells_what_fails_at_night(retrained_record):

@@ -47,6 +47,10 @@ def test_a_node_on_which_three_trials_fail_one_after_another_is_bad_when_others_
     assert blame_after(*WELL, *failures[:2]).find_bad(ABLE) == set()
     assert blame_after(*WELL, *failures).find_bad(ABLE) == {"X"}
     assert blame_after(*failures, *WELL).find_bad(ABLE) == {"X"}
+    # Three of six are half of its attempts, three of seven are not.
+    fine = [(train, trial, "X") for trial in range(20, 24)]
+    assert blame_after(*WELL, *fine[:3], *failures).find_bad(ABLE) == {"X"}
+    assert blame_after(*WELL, *fine, *failures).find_bad(ABLE) == set()
 
 
 def test_a_worker_that_dies_in_mid_training_counts_too():
@@ -143,6 +147,13 @@ def test_a_trial_that_failed_twice_on_a_node_is_tried_elsewhere_where_there_is_a
     assert blame.find_avoided(0, ABLE) == {"X"}
     assert blame.find_avoided(0, ["X"]) == set()
     assert blame.find_avoided(1, ABLE) == set()
+
+
+def test_who_runs_where_is_known_until_it_fails_or_ends():
+    blame = blame_after(*WELL, (fail, 0, "X"), (start, 1, "X"))
+    assert (blame.find_running("A"), blame.find_running(None)) == ({10, 12}, {1, 10, 11, 12})
+    blame.apply(Ended(trial=11, outcome=Outcome.FINISHED))
+    assert [blame.node_of(trial) for trial in (0, 1, 11)] == [None, "X", None]
 
 
 def test_another_run_begins_anew():

@@ -89,6 +89,8 @@ def test_a_trial_whose_checkpoint_was_given_up_cannot_be_kept():
 def test_a_trial_that_is_not_there_is_refused_with_those_that_are():
     with pytest.raises(ConfigError, match=r"Trial 7 is not in this search; it has 0 to 0\."):
         fulfil("keep", 7, "why", *tell())
+    with pytest.raises(ConfigError, match=r"Trial 0 is not in this search; it has none yet\."):
+        fulfil("prune", 0, "why", History("iou"), tell()[1])
 
 
 @pytest.mark.parametrize("kind", ["pruned", "kept"])

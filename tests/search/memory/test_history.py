@@ -215,6 +215,9 @@ def test_time_that_a_trial_waited_for_a_worker_is_not_its_own():
     )  # fmt: skip
     assert history.trials[0].started == 50.0
     assert history.trials[0].running
+    # Its worker died, and it waits for another.
+    history.apply(event("restarted", 95.0, trial=0))
+    assert not history.trials[0].running
 
 
 def test_no_trial_runs_when_a_new_run_opens():

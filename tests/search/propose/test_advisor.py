@@ -145,6 +145,15 @@ def test_what_is_pending_is_not_proposed_again(advisor):
         assert all(distance(one, other) >= 0.267 for other in first)  # 0.55 x (12 + 6) ** (-1 / 4)
 
 
+def test_less_is_expected_beside_what_is_pending_so_that_the_other_end_is_tried():
+    """The trials lie in the middle and say the same of both ends; what is pending is not near either."""
+    advisor = Advisor({"rate": FloatDistribution(0.0, 1.0)}, [{"rate": place / 100} for place in range(101)], 9)
+    params = [{"rate": rate} for rate in (0.45, 0.55, 0.47, 0.53, 0.49, 0.51)]
+    curves = [[0.5], [0.5], [0.4], [0.4], [0.3], [0.3]]
+    assert advise(advisor, params, curves, [{"rate": 0.8}])[0]["rate"] < 0.5
+    assert advise(advisor, params, curves, [{"rate": 0.2}])[0]["rate"] > 0.5
+
+
 def test_of_more_trials_than_the_model_takes_the_best_half_and_evenly_others_are_kept():
     kept = _thin(np.arange(300))
     assert kept[:75].tolist() == list(range(75))

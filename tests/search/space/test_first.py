@@ -143,6 +143,7 @@ def test_more_configurations_than_trials_are_refused(make_settings):
     given = [("file", {**GIVEN, "batch_size": size}) for size in (2, 4, 6)]
     with pytest.raises(ConfigError, match="--trials 2: there are 3 configurations to try first; use --trials 3"):
         resolve_first(given, small, make_settings(trials=2), FACTS, REQUIRE)
+    assert len(resolve_first(given, small, make_settings(trials=3), FACTS, REQUIRE)) == 3
 
 
 def test_configuration_that_the_data_cannot_train_is_refused_with_where_it_is_from(make_settings):

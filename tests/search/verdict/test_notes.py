@@ -45,7 +45,7 @@ CHOSEN = EnsembleVerdict(
             {"interval": None, "folds": [1], "optimism": -0.02, "choice_bias": None},
             "The winner's miou on 1 further fold is 0.5000; its score in the search was 0.0200 lower. It cannot be "
             "told from trials 3, 1 and 2. It is the best of 2 on these folds, so this score still flatters; by how "
-            "much, one fold does not say.",
+            "much, so few trainings do not say.",
         ),
         (
             [],
@@ -63,8 +63,8 @@ CHOSEN = EnsembleVerdict(
             [],
             {"told": "again", "interval": None, "folds": [], "further_seeds": [1, 2], "choice_bias": None},
             "The winner's miou with 2 further seeds is 0.5000; its score in the search was 0.1000 higher. Again. "
-            f"{STEERED} It is the best of 2 with these seeds, so this score still flatters; by how much, one seed does "
-            "not say.",
+            f"{STEERED} It is the best of 2 with these seeds, so this score still flatters; by how much, so few "
+            "trainings do not say.",
         ),
     ],
     ids=["folds", "one fold", "one seed", "seeds"],

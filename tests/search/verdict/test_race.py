@@ -101,11 +101,13 @@ def test_how_far_behind_is_too_far_is_measured_by_the_datas_own_spread(race, ste
 
 def test_race_ends_early_when_one_is_left(race):
     race.searched(0.8, 0.7, 0.6)
-    for source, iou in enumerate((0.5, 0.7, 0.5)):
+    race.trained(0, 1, outcome="failed")
+    for source, iou in ((1, 0.7), (2, 0.5)):
         race.trained(source, 1, iou)
     decision = race.decide()
     assert (decision.pending, decision.folds) == ((), (1,))
-    assert decision.winner.trial == 1
+    # Who has no score is behind all who have one.
+    assert [each.trial for each in decision.contenders] == [1, 2, 0]
     assert decision.rivals == []
 
 
@@ -245,6 +247,17 @@ def test_earlier_fold_whose_epoch_has_no_score_any_more_dismisses_its_configurat
     decision = race.decide()
     assert (decision.winner.trial, decision.folds) == (1, (1, 2))
     assert decision.contenders[-1].dismissed == "its training on fold 1 has no score (finished)"
+
+
+def test_where_nobody_has_a_score_on_every_fold_any_more_nobody_wins(race):
+    """Trial 0 loses its score on fold 1 as above, and trial 1 fails on fold 2."""
+    race.searched(0.8, 0.75, epochs=3, schedule="constant")
+    race.trained(0, 1, 0.6, float("nan"), 0.6)
+    race.trained(0, 2, 0.9, 0.6, 0.6)
+    race.trained(1, 1, 0.6, 0.6, 0.6)
+    race.trained(1, 2, outcome="failed")
+    decision = race.decide()
+    assert (decision.winner, decision.folds, decision.pending) == (None, (1, 2), ())
 
 
 def test_race_ends_before_a_fold_on_which_nobody_has_a_score(race):

@@ -9,8 +9,8 @@ from segcore.data.caching.cache import PixelCache
 from segcore.data.classes import VOID
 from segcore.data.dataset import read_dataset
 from segcore.data.labels import build_label_map
-from segcore.errors import ConfigError
-from segcore.feeding.loader import PADDING_GREY, TrainingLoader, collate
+from segcore.errors import ConfigError, StorageError
+from segcore.feeding.loader import PADDING_GREY, TrainingLoader, collate, name_killed_loaders
 from segcore.feeding.samples import Sample, TrainingSamples
 
 CROPS = {"input_mode": "crop", "crop_size": 32, "batch_size": 5}
@@ -61,6 +61,19 @@ def test_epoch_that_was_broken_off_starts_anew_though_it_was_begun(cache, make_c
     ahead.begin(1)
     next(ahead.epoch(1))
     _assert_equal(_epoch(plain, 1), _epoch(ahead, 1))
+
+
+def test_loader_process_that_is_killed_is_told_with_a_remedy_wherever_the_training_is(cache, make_config):
+    others = multiprocessing.active_children()
+    loader = _loader(cache, make_config(**CROPS), workers=1)
+    _epoch(loader, 0)
+    (process,) = set(multiprocessing.active_children()).difference(others)
+    with pytest.raises(StorageError, match=r"loader process was killed .* use fewer --cpus"), name_killed_loaders():
+        process.kill()
+        _epoch(loader, 1)
+    # Other errors are the training's own.
+    with pytest.raises(RuntimeError, match="sizes differ"), name_killed_loaders():
+        raise RuntimeError("sizes differ")
 
 
 def test_idle_loader_processes_make_the_next_batches_before_they_are_asked_for(cache, make_config):

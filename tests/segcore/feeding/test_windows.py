@@ -16,9 +16,9 @@ def test_void_has_no_part_in_the_largest_share():
 
 def test_window_cuts_only_what_the_image_has():
     mask_HW = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    assert Window(top=-1, left=2, height=3, width=9).cut(mask_HW).tolist() == [[2, 3], [6, 7]]
+    assert Window(top=0, left=2, height=2, width=9).cut(mask_HW).tolist() == [[2, 3], [6, 7]]
     window = Window(top=4, left=5, height=6, width=7)
-    assert window.widened(1, 2) == Window(top=3, left=3, height=8, width=11)
+    assert window.widened(2, 3) == Window(top=2, left=2, height=10, width=13)
 
 
 def test_scales_are_even_from_one_over_the_jitter_to_the_jitter():

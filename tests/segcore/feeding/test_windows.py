@@ -50,6 +50,16 @@ def test_wanted_pixel_is_inside_at_every_scale_and_share(seed, row, column, shar
     assert window.left >= 0 and window.left + window.width <= max(80, window.width)
 
 
+def test_wanted_pixel_may_be_anywhere_inside_its_crop():
+    mask_HW = np.zeros((64, 64), np.uint8)
+    mask_HW[40, 20] = 9
+    config, random = TrainConfig(input_mode="crop", crop_size=32), np.random.default_rng(0)
+    windows = [draw_window(mask_HW, config, random, 9) for _ in range(500)]
+    # Rows 9 to 40 hold it, and the image has room from 32 on for no more; columns 0 to 20.
+    assert {window.top for window in windows} == set(range(9, 33))
+    assert {window.left for window in windows} == set(range(21))
+
+
 @pytest.mark.parametrize("void_rows", [0, 16])
 def test_crops_of_one_class_are_drawn_anew(void_rows):
     # Left 0, right 1: of 33 places 17 have at most 3/4 of one, so ten draws miss them once in 1,400.

@@ -148,6 +148,8 @@ def refuse(*args, **kwargs):
     raise SystemExit("network")
 urllib.request.OpenerDirector.open = refuse
 import segcore.feeding.loader
+from segcore.config import TrainConfig
+segcore.feeding.samples.prepare_augmentation(TrainConfig(augmentation="flip"))
 assert "albumentations" not in sys.modules
 import segcore.feeding.augmentation
 """

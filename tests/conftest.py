@@ -242,7 +242,7 @@ def make_config() -> Callable[..., TrainConfig]:
     """Return a function that builds a configuration of a small and fast network, with the given changes."""
 
     def make(**values: object) -> TrainConfig:
-        small = {"backbone": "tf_efficientnet_lite0", "weights": "none", "decoder_channels": 16}
+        small = {"backbone": "test_efficientnet", "weights": "none", "decoder_channels": 16}
         return TrainConfig.from_values({**small, **values})
 
     return make

@@ -22,6 +22,8 @@ from segcore.feeding.samples import Sample, TrainingSamples
 from segcore.feeding.shared_memory import FOLDER, PREFETCHED_BATCHES
 
 _STREAM_ORDER: Final = 1
+_SIGNS_OF_END: Final = ("exited unexpectedly", "is killed by signal")
+"""What torch says where a loader process ended without an error of its own."""
 _Collated = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]
 
 
@@ -115,6 +117,23 @@ class TrainingLoader:
                 f"Shared memory ({FOLDER}) is full, and {self._workers} loader processes cannot hand their batches "
                 "over; start a container with --shm-size=2g or --ipc=host, end what else uses it, or use fewer --cpus."
             ) from error
+
+
+@contextmanager
+def name_killed_loaders() -> Iterator[None]:
+    """Turn torch's error for a loader process that was killed into `StorageError` with a remedy.
+
+    In a main thread torch raises it wherever the training is at that moment, and not only where a batch is awaited.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not any(sign in str(error) for sign in _SIGNS_OF_END):
+            raise
+        raise StorageError(
+            f"A loader process was killed ({str(error).strip().rstrip('.')}), most often by the system where memory "
+            "ran out; give it more memory, end what else uses it, or use fewer --cpus."
+        ) from error
 
 
 def collate(samples: Sequence[Sample]) -> _Collated:

@@ -40,9 +40,8 @@ class Window:
     width: int
 
     def cut(self, mask_HW: Mask) -> Mask:
-        """Return what of a mask lies inside, a view."""
-        rows = slice(max(0, self.top), max(0, self.top + self.height))
-        return mask_HW[rows, max(0, self.left) : max(0, self.left + self.width)]
+        """Return what of a mask lies inside a window that begins in it, a view."""
+        return mask_HW[self.top : self.top + self.height, self.left : self.left + self.width]
 
     def widened(self, rows: int, columns: int) -> "Window":
         """Return it with so many more rows above and below, and columns left and right."""

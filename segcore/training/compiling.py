@@ -158,7 +158,7 @@ def time_step(state: TrainState, forward: Forward, batch: Batch, loss: Loss, mac
 
 
 def _restore(state: TrainState, buffers: dict[str, Tensor]) -> None:
-    state.optimizer.zero_grad(set_to_none=True)
+    state.optimizer.zero_grad()
     with torch.no_grad():
         for name, buffer in state.model.named_buffers():
             buffer.copy_(buffers[name])

@@ -103,7 +103,7 @@ def take_step(state: TrainState, batches: Sequence[Batch], loss: Loss, machine: 
         loss: of logits and targets.
         machine: where the training is.
     """
-    state.optimizer.zero_grad(set_to_none=True)
+    state.optimizer.zero_grad()
     divided = [part for batch in batches for part in batch.divided(state.micro_batches)]
     # Before parts are weighed: what is turned has other void pixels.
     parts = [change_batch(part, count_room(state.config), machine.device) for part in divided]
@@ -122,8 +122,6 @@ def take_step(state: TrainState, batches: Sequence[Batch], loss: Loss, machine: 
 def set_training(state: TrainState) -> None:
     """Put the network into training mode; a frozen encoder keeps the statistics of its normalisation."""
     state.model.train()
-    if state.auxiliary is not None:
-        state.auxiliary.train()
     if state.config.freeze != "none":
         for module in state.model.network.encoder.modules():
             if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):

@@ -50,7 +50,7 @@ def onecycle_factor(step: int, total_steps: int) -> float:
     peak_step = max(1.0, _WARM_UP_SHARE * total_steps - 1)
     if step <= peak_step:
         return _anneal(_START_FACTOR, 1.0, step / peak_step)
-    return _anneal(1.0, _END_FACTOR, min(1.0, (step - peak_step) / max(1.0, total_steps - 1 - peak_step)))
+    return _anneal(1.0, _END_FACTOR, (step - peak_step) / (total_steps - 1 - peak_step))
 
 
 def _warmed_up(step: int, total_steps: int, factor: Callable[[float], float]) -> float:
@@ -61,7 +61,7 @@ def _warmed_up(step: int, total_steps: int, factor: Callable[[float], float]) ->
     warm_steps = round(_LINEAR_SHARE * total_steps)
     if step < warm_steps:
         return (step + 1) / (warm_steps + 1)
-    return factor((step - warm_steps) / max(1, total_steps - warm_steps))
+    return factor((step - warm_steps) / (total_steps - warm_steps))
 
 
 def _cosine_factor(share: float) -> float:

@@ -140,7 +140,6 @@ def roll_back(state: TrainState, learnt: dict[str, Any], machine: Machine) -> No
     # A scaler that an error interrupted believes that its step is half done.
     state.scaler = build_scaler(state.config, machine)
     load_learnt(state, learnt)
-    state.optimizer.zero_grad(set_to_none=True)
 
 
 def assemble(model: SegmentationModel, config: TrainConfig, outputs: int, machine: Machine) -> TrainState:

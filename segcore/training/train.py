@@ -16,7 +16,7 @@ from segcore.config import TrainConfig
 from segcore.data.caching.cache import PixelCache
 from segcore.data.labels import LabelMap, build_label_map
 from segcore.feeding.balance import balanced_weights, count_output_pixels
-from segcore.feeding.loader import TrainingLoader
+from segcore.feeding.loader import TrainingLoader, name_killed_loaders
 from segcore.feeding.samples import TrainingSamples, blank_batch
 from segcore.feeding.shared_memory import LoaderPlan, find_free_bytes, plan_workers
 from segcore.machine import Machine, peak_memory_gib
@@ -115,6 +115,7 @@ def train_epochs(
         DeviceMemoryError: when the device is too small for the smallest batch, or fills up after a first epoch of a
             training that nobody saves.
         CheckpointError: when it fills up, and what was saved is damaged.
+        StorageError: when a loader process is killed, or shared memory is full.
     """
     config, begun_after = state.config, state.epoch
     prepared = _prepare(state, cache, train_indices, machine)
@@ -122,22 +123,23 @@ def train_epochs(
     file = saved if writer is None else writer.file
     view = first_view(machine)
     has_fitted = False
-    while state.epoch < config.epochs and not has_stalled(state.scores, config.patience_epochs):
-        # Until an epoch has ended here the file may not be there, as where a search goes on in an empty folder.
-        saved_epoch = file if state.epoch > begun_after else None
-        roll_back = _choose_roll_back(state, machine, saved_epoch, has_fitted=has_fitted)
-        steps = train_within_memory(state, machine, train_next, roll_back)
-        # Where sizes differ, a later epoch may bring larger ones together.
-        has_fitted = prepared.samples_alike
-        _count_epoch(state, steps.mean_loss)
-        if state.epoch < config.epochs:
-            prepared.loader.begin(state.epoch)
-        if writer is not None:
-            writer.begin(state)
-        validation = validate(state, cache, valid_indices, machine, view)
-        view = validation.view
-        state.scores.append(validation.metrics.get(state.metric, 0.0))
-        yield _build_result(state, steps, validation, prepared, machine)
+    with name_killed_loaders():
+        while state.epoch < config.epochs and not has_stalled(state.scores, config.patience_epochs):
+            # Until an epoch has ended here the file may not be there, as where a search goes on in an empty folder.
+            saved_epoch = file if state.epoch > begun_after else None
+            roll_back = _choose_roll_back(state, machine, saved_epoch, has_fitted=has_fitted)
+            steps = train_within_memory(state, machine, train_next, roll_back)
+            # Where sizes differ, a later epoch may bring larger ones together.
+            has_fitted = prepared.samples_alike
+            _count_epoch(state, steps.mean_loss)
+            if state.epoch < config.epochs:
+                prepared.loader.begin(state.epoch)
+            if writer is not None:
+                writer.begin(state)
+            validation = validate(state, cache, valid_indices, machine, view)
+            view = validation.view
+            state.scores.append(validation.metrics.get(state.metric, 0.0))
+            yield _build_result(state, steps, validation, prepared, machine)
 
 
 def _choose_roll_back(

@@ -9,8 +9,8 @@ from segcore.data.caching.cache import PixelCache
 from segcore.data.classes import VOID
 from segcore.data.dataset import read_dataset
 from segcore.data.labels import build_label_map
-from segcore.errors import ConfigError
-from segcore.feeding.loader import PADDING_GREY, TrainingLoader, collate
+from segcore.errors import ConfigError, StorageError
+from segcore.feeding.loader import PADDING_GREY, TrainingLoader, collate, name_killed_loaders
 from segcore.feeding.samples import Sample, TrainingSamples
 
 CROPS = {"input_mode": "crop", "crop_size": 32, "batch_size": 5}
@@ -37,13 +37,6 @@ def _assert_equal(one, two):
         assert torch.equal(target, other_target)
 
 
-def test_number_of_loader_processes_changes_no_sample(cache, make_config):
-    config = make_config(**CROPS)
-    alone, helped = _loader(cache, config, workers=0), _loader(cache, config, workers=2)
-    for epoch in (0, 1):
-        _assert_equal(_epoch(alone, epoch), _epoch(helped, epoch))
-
-
 def test_batches_of_an_epoch_that_was_begun_are_those_of_one_that_was_not(cache, make_config):
     config = make_config(**CROPS)
     plain, ahead = _loader(cache, config), _loader(cache, config, workers=1)
@@ -61,6 +54,19 @@ def test_epoch_that_was_broken_off_starts_anew_though_it_was_begun(cache, make_c
     ahead.begin(1)
     next(ahead.epoch(1))
     _assert_equal(_epoch(plain, 1), _epoch(ahead, 1))
+
+
+def test_loader_process_that_is_killed_is_told_with_a_remedy_wherever_the_training_is(cache, make_config):
+    others = multiprocessing.active_children()
+    loader = _loader(cache, make_config(**CROPS), workers=1)
+    _epoch(loader, 0)
+    (process,) = set(multiprocessing.active_children()).difference(others)
+    with pytest.raises(StorageError, match=r"loader process was killed .* use fewer --cpus"), name_killed_loaders():
+        process.kill()
+        _epoch(loader, 1)
+    # Other errors are the training's own.
+    with pytest.raises(RuntimeError, match="sizes differ"), name_killed_loaders():
+        raise RuntimeError("sizes differ")
 
 
 def test_idle_loader_processes_make_the_next_batches_before_they_are_asked_for(cache, make_config):
@@ -194,18 +200,14 @@ def test_images_of_mixed_sizes_share_a_batch(make_dataset, make_config, tmp_path
     assert sorted((target_NHW == VOID).sum(dim=(1, 2)).tolist()) == [16 + 384, 16 + 640]
 
 
-STRENGTHS = ("light", "strong")
-
-
-@pytest.mark.parametrize("strength", STRENGTHS)
-def test_number_of_loader_processes_changes_no_augmented_sample(cache, make_config, strength):
-    config = make_config(**CROPS, augmentation=strength, rare_crop_probability=0.5)
+def test_number_of_loader_processes_changes_no_sample(cache, make_config):
+    config = make_config(**CROPS, augmentation="strong", rare_crop_probability=0.5)
     alone, helped = _loader(cache, config, workers=0), _loader(cache, config, workers=2)
     for epoch in (0, 1):
         _assert_equal(_epoch(alone, epoch), _epoch(helped, epoch))
 
 
-@pytest.mark.parametrize("strength", STRENGTHS)
+@pytest.mark.parametrize("strength", ["light", "strong"])
 def test_no_process_and_no_epoch_repeats_the_augmentation_of_another(cache, make_config, strength):
     # Sixteen times the same image: what differs is augmentation. Batches go to the two processes in turn.
     config = make_config(input_mode="full", augmentation=strength, batch_size=1)

@@ -56,16 +56,17 @@ def test_objects_come_from_no_image_of_their_own(cache, make_config):
     np.testing.assert_array_equal(samples[0, 0].image_HW3, cache.image_HW3(3))
 
 
-def test_share_of_mixed_samples_is_the_configured_one(cache, make_config):
-    config = make_config(input_mode="full", augmentation="none", copy_paste_probability=0.3)
-    samples = _samples(cache, config)
+# One sample in eight is mixed with itself; objects are another image's.
+@pytest.mark.parametrize(("name", "expected"), [("copy_paste_probability", 60), ("class_mix_probability", 60 * 7 / 8)])
+def test_share_of_mixed_samples_is_the_configured_one(cache, make_config, name, expected):
+    samples = _samples(cache, make_config(input_mode="full", augmentation="none", **{name: 0.3}))
     mixed = [
         not np.array_equal(samples[epoch, position].image_HW3, cache.image_HW3(position))
-        for epoch in range(50)
+        for epoch in range(25)
         for position in range(8)
     ]
-    # Of 400: standard deviation 9.
-    assert abs(sum(mixed) - 120) < 40
+    # Of 200: standard deviation 6.5.
+    assert abs(sum(mixed) - expected) < 26
 
 
 @pytest.mark.parametrize("values", [{"input_mode": "full"}, {"input_mode": "resize", "scale": 0.5}, CROPS])

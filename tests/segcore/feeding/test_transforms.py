@@ -124,7 +124,7 @@ def test_full_mode_takes_the_image_as_it_is(make_config):
 
 
 def test_scaled_size_is_rounded_and_never_empty():
-    assert scaled_size(33, 50, 0.5) == (16, 25)  # 16.5 rounds to even
+    assert scaled_size(33, 51, 0.5) == (16, 26)  # 16.5 and 25.5 round to even
     assert scaled_size(3, 100, 0.1) == (1, 10)  # 0.3 rounds to 0
 
 

@@ -16,9 +16,9 @@ def test_void_has_no_part_in_the_largest_share():
 
 def test_window_cuts_only_what_the_image_has():
     mask_HW = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    assert Window(top=-1, left=2, height=3, width=9).cut(mask_HW).tolist() == [[2, 3], [6, 7]]
+    assert Window(top=0, left=2, height=2, width=9).cut(mask_HW).tolist() == [[2, 3], [6, 7]]
     window = Window(top=4, left=5, height=6, width=7)
-    assert window.widened(1, 2) == Window(top=3, left=3, height=8, width=11)
+    assert window.widened(2, 3) == Window(top=2, left=2, height=10, width=13)
 
 
 def test_scales_are_even_from_one_over_the_jitter_to_the_jitter():
@@ -48,6 +48,16 @@ def test_wanted_pixel_is_inside_at_every_scale_and_share(seed, row, column, shar
     # Where the image has room for it, it stays inside.
     assert window.top >= 0 and window.top + window.height <= max(60, window.height)
     assert window.left >= 0 and window.left + window.width <= max(80, window.width)
+
+
+def test_wanted_pixel_may_be_anywhere_inside_its_crop():
+    mask_HW = np.zeros((64, 64), np.uint8)
+    mask_HW[40, 20] = 9
+    config, random = TrainConfig(input_mode="crop", crop_size=32), np.random.default_rng(0)
+    windows = [draw_window(mask_HW, config, random, 9) for _ in range(500)]
+    # Rows 9 to 40 hold it, and the image has room from 32 on for no more; columns 0 to 20.
+    assert {window.top for window in windows} == set(range(9, 33))
+    assert {window.left for window in windows} == set(range(21))
 
 
 @pytest.mark.parametrize("void_rows", [0, 16])

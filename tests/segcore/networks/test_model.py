@@ -11,7 +11,7 @@ from segcore.networks.model import SegmentationModel, build_architecture, build_
 @pytest.fixture(scope="module")
 def model(make_config):
     torch.manual_seed(0)
-    return build_architecture(make_config(), 5).eval()
+    return build_architecture(make_config(backbone="tf_efficientnet_lite0"), 5).eval()
 
 
 def _random_images(*shape):

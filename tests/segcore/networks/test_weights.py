@@ -56,9 +56,9 @@ def test_packaged_imagenet_weights_land_in_the_encoder(make_config, size, last_b
 
 def test_every_encoder_tensor_is_filled(make_config):
     torch.manual_seed(0)
-    one = _encoder(make_config(weights="imagenet"))
+    one = _encoder(make_config(backbone="tf_efficientnet_lite0", weights="imagenet"))
     torch.manual_seed(1)
-    two = _encoder(make_config(weights="imagenet"))
+    two = _encoder(make_config(backbone="tf_efficientnet_lite0", weights="imagenet"))
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert len(one) > 200
 
@@ -308,7 +308,7 @@ def test_weights_of_16_bits_are_taken(make_config, tmp_path):
 
 
 def _config_of_file(make_config, file):
-    return make_config(weights=str(file))
+    return make_config(backbone="tf_efficientnet_lite0", weights=str(file))
 
 
 def test_weights_of_another_model_are_refused(make_config, tmp_path):

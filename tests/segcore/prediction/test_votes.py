@@ -37,7 +37,7 @@ def candidates(make_config):
     found = []
     for seed, values in enumerate(({}, {}, {"input_mode": "resize", "scale": 0.5})):
         torch.manual_seed(seed)
-        config = make_config(**values)
+        config = make_config(backbone="tf_efficientnet_lite0", **values)
         found.append(Candidate(config=config, networks=(build_architecture(config, 4).eval(),)))
     return found
 

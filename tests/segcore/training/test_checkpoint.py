@@ -26,6 +26,7 @@ def _advanced_state(config):
     state.model(torch.full((2, 64, 64, 3), 100, dtype=torch.uint8)).square().mean().backward()
     state.optimizer.step()
     state.epoch, state.train_losses, state.scores = 2, [0.5, 0.4], [0.1, 0.3]
+    state.batch_size, state.micro_batches = 8, 2
     return state
 
 
@@ -46,6 +47,7 @@ def test_loaded_state_is_the_saved_one(make_config, tmp_path, optimizer):
     assert loaded.scaler.get_scale() == 128
     _assert_same_tensors(state.model.state_dict(), loaded.model.state_dict())
     assert (loaded.epoch, loaded.train_losses, loaded.scores, loaded.outputs) == (2, [0.5, 0.4], [0.1, 0.3], 4)
+    assert (loaded.batch_size, loaded.micro_batches) == (8, 2)
     moments, loaded_moments = state.optimizer.state_dict()["state"], loaded.optimizer.state_dict()["state"]
     assert moments.keys() == loaded_moments.keys() != set()
     for key, values in moments.items():

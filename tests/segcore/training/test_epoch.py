@@ -15,7 +15,7 @@ from segcore.feeding.changes import pack_change
 from segcore.machine import Machine, build_scaler
 from segcore.networks.auxiliary import AuxiliaryHead
 from segcore.networks.model import SegmentationModel
-from segcore.training.epoch import take_step, train_epoch
+from segcore.training.epoch import set_training, take_step, train_epoch
 from segcore.training.losses import build_loss
 from segcore.training.state import TrainState
 
@@ -167,6 +167,17 @@ def test_dividing_a_step_changes_no_loss_of_single_pixels(data):
     divided = _step(config, batches, outputs=3, micro_batches=data.draw(st.integers(1, 4)), weights_C=weights_C)
     assert divided[0] == pytest.approx(whole[0], rel=1e-5, abs=1e-6)
     assert divided[1] == pytest.approx(whole[1], rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("freeze", ["none", "encoder", "batchnorm"])
+def test_frozen_encoder_keeps_its_statistics_and_still_drops_at_random(make_config, freeze):
+    state = _state_with_head(make_config(freeze=freeze), 0)
+    state.model.network.encoder = torch.nn.Sequential(torch.nn.BatchNorm2d(3), torch.nn.Dropout())
+    state.model.network.decoder = torch.nn.BatchNorm2d(3)
+    state.model.eval()
+    set_training(state)
+    (norm, dropout), decoder = state.model.network.encoder, state.model.network.decoder
+    assert (norm.training, dropout.training, decoder.training) == (freeze == "none", True, True)
 
 
 class Encoder(torch.nn.Identity):

@@ -98,6 +98,7 @@ class Small(torch.nn.Conv2d):
 
     def forward(self, images_N3HW):
         self.calls += 1
+        assert self.training
         if len(images_N3HW) > (5 if self.calls == 1 else 3):
             raise torch.OutOfMemoryError("CUDA out of memory")
         return super().forward(images_N3HW)
@@ -108,6 +109,8 @@ def test_measured_batch_fits_the_device_and_the_state_stays_as_it_is(make_config
     state = new_state(config, 4, MACHINE)
     state.model.network = Small(3, 4, 1)
     state.optimizer = torch.optim.AdamW(state.model.parameters())
+    # As it is left by what looks at its latency.
+    state.model.eval()
     before = {name: tensor.clone() for name, tensor in state.model.state_dict().items()}
     samples = TrainingSamples(cache, range(12), config, TARGET)
     assert measure_batch_size(state, samples, build_loss(config), MACHINE) == 2

@@ -1,6 +1,7 @@
 import math
 
 import hypothesis.strategies as st
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -130,6 +131,40 @@ CERTAIN = 60.0
 
 def _predict(*classes):
     return [[CERTAIN if index == predicted else 0.0 for index in range(2)] for predicted in classes]
+
+
+def _slow_widened(map_HW, reach):
+    rows, columns = map_HW.shape
+    spans = [[slice(max(0, at - reach), at + reach + 1) for at in range(side)] for side in (rows, columns)]
+    return np.array([[map_HW[down, across].max() for across in spans[1]] for down in spans[0]])
+
+
+def _slow_boundary(logits_NCHW, target_NHW):
+    valid_NHW = (target_NHW != VOID).numpy()
+    losses = []
+    for index in range(logits_NCHW.shape[1]):
+        members_NHW = logits_NCHW.double().softmax(1)[:, index].numpy(), (target_NHW == index).double().numpy()
+        predicted_NHW, true_NHW = (
+            np.stack([
+                (_slow_widened(other_HW, 1) - other_HW) * valid_HW
+                for other_HW, valid_HW in zip((1 - member_NHW) * valid_NHW, valid_NHW, strict=True)
+            ])
+            for member_NHW in members_NHW
+        )  # fmt: skip
+        precision, recall = (
+            (sum((one_HW * _slow_widened(other_HW, 2)).sum() for one_HW, other_HW in zip(*pair, strict=True)) + 1)
+            / (pair[0].sum() + 1)
+            for pair in ((predicted_NHW, true_NHW), (true_NHW, predicted_NHW))
+        )
+        losses += [1 - 2 * precision * recall / (precision + recall)] if members_NHW[1].any() else []
+    return losses
+
+
+@given(batches())
+def test_boundary_equals_its_plain_slow_formula(batch):
+    logits, target, _ = batch
+    expected = mean(_slow_boundary(logits, target))
+    assert boundary_loss(logits, target).item() == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from segcore.training.schedule import count_plateaus, cycle_ends, cyclic_factor,
 
 def test_constant_rate_stays(make_config):
     config = make_config(rate_schedule="constant", learning_rate=0.02)
-    assert {rate_at(config, step, 10, [3.0, 2.0]) for step in range(10)} == {0.02}
+    assert {rate_at(config, step, 10, [3.0] * 9) for step in range(10)} == {0.02}
 
 
 @pytest.mark.parametrize("total_steps", [10, 27, 100])
@@ -99,6 +99,8 @@ def test_cyclic_rate_by_hand():
     assert cyclic_factor(1, (2, 5)) == pytest.approx(0.5)
     assert cyclic_factor(2, (2, 5)) == 1
     assert cyclic_factor(3, (2, 5)) == pytest.approx((1 + 0.5) / 2)
+    # Half of a third cycle, from epoch 5 to 9.
+    assert cyclic_factor(7, (2, 5, 9)) == pytest.approx(0.5)
 
 
 def test_cyclic_rate_starts_anew_with_the_first_step_of_each_cycle(make_config):

@@ -25,9 +25,11 @@ from search.folder import SearchFolder
 from search.insight.record import read_record
 from search.tracking.experiments import find_runs, stage_tags
 from search.tracking.reading import identify
+from search.tracking.run_page import run_page
 from search.tracking.store import PARENT, open_client
 from search.tracking.view_matter import look_at
 from search.tracking.views import build_views, view_link
+from search.tracking_uri import server_page
 from tests.browser import Browser, browse
 from tests.search.report.simulated import simulate_search
 
@@ -81,12 +83,12 @@ def find_pages(folder: SearchFolder, server: str) -> dict[str, str]:
     experiment = client.get_experiment_by_name(folder.name).experiment_id
     own = stage_tags(record.settings, "search", identify(folder.search_stage.journal))
     parent = find_runs(client, experiment, own)[PARENT].info.run_id
-    views = build_views(look_at(record.history, "", []), record.settings.search_id, parent)
+    search_id = record.settings.search_id
     pages = {
-        view.name: view_link(server, experiment, record.settings.search_id, view.slug, as_table=view.as_table)
-        for view in views
+        view.name: server_page(server, view_link(experiment, search_id, view.slug, as_table=view.as_table))
+        for view in build_views(look_at(record.history, "", []), search_id, parent)
     }
-    page = f"{server}/#/experiments/{experiment}/runs/{parent}?workflowType=machine_learning"
+    page = run_page(server, experiment, parent)
     return {**pages, "The search's own run": page, "report.html": folder.report.as_uri()}
 
 

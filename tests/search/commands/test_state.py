@@ -273,7 +273,7 @@ def test_winner_is_written_and_shown_with_how_far_it_is_confirmed(make_search, c
     show_best(found)
     told = " ".join(capsys.readouterr().out.split())
     assert "Confirmed on further folds" in told
-    assert "It is the best of 2 on these folds, so this score still flatters; by how much, one fold" in told
+    assert "It is the best of 2 on these folds, so this score still flatters; by how much, so few" in told
     assert "Chosen by its score" not in told
 
 

@@ -2,19 +2,8 @@ import pytest
 
 from segcore.data.names import find_equal_names, find_name_fault, show_controls
 
-
-SEEN = [
-    "car",
-    "Fußweg (links)",
-    "歩道",
-    "..",
-    "a//b",
-    "a/../b",
-    "[red]",
-    "day",
-    "c" * 100,
-    "\u2067\u05d3\u05e8\u05da\u2069",
-]
+RIGHT_TO_LEFT = "\u2067\u05d3\u05e8\u05da\u2069"
+SEEN = ["car", "Fußweg (links)", "歩道", "..", "a//b", "a/../b", "[red]", "day", "c" * 100, RIGHT_TO_LEFT]
 
 
 @pytest.mark.parametrize("name", SEEN)

@@ -28,14 +28,15 @@ def unbroken() -> Iterator[None]:
         yield
         return
     taken = {signal.SIGINT, *list_heeded()} - {signal.SIGQUIT}
-    former = {each: signal.signal(each, lambda number, frame: None) for each in sorted(taken)}
+    # None is one that was not set by Python, and could not be set by it again.
+    former = {each: handler for each in sorted(taken) if (handler := signal.getsignal(each)) is not None}
+    for each in former:
+        signal.signal(each, lambda number, frame: None)
     try:
         yield
     finally:
         for each, handler in former.items():
-            # None is one that was not set by Python, and cannot be by it.
-            if handler is not None:
-                signal.signal(each, handler)
+            signal.signal(each, handler)
 
 
 @contextmanager

@@ -91,10 +91,11 @@ def hide_secrets(text: str, uri: str) -> str:
     for secret in _SECRETS:
         for found in secret.finditer(uri):
             user, _, password = found[0].removeprefix(found[1]).partition(":")
-            hidden = re.escape(password or user)
-            # A short one is also a part of words, which would tell what it is by what they lack.
-            pattern = rf"(?<!\w){hidden}(?!\w)" if len(password or user) < _SHORT_LETTERS else hidden
-            text = re.sub(pattern, _MASK, text)
+            # Neither is in an address that a shell wrote of two variables without values, "http://:@host".
+            if hidden := re.escape(password or user):
+                # A short one is also a part of words, which would tell what it is by what they lack.
+                pattern = rf"(?<!\w){hidden}(?!\w)" if len(password or user) < _SHORT_LETTERS else hidden
+                text = re.sub(pattern, _MASK, text)
     return mask_uri(text)
 
 

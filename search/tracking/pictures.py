@@ -80,10 +80,11 @@ def send_pictures(
             if lacking and file.is_file():
                 _write_files(Path(folder), Image.fromarray(decode_rgb(file)), lacking)
                 sent |= lacking
+        if sent and not known:
+            # Where it broke off behind the first pictures, nobody would come back to this.
+            client.set_tag(run_id, MLFLOW_LOGGED_IMAGES, "True")
         if sent:
             client.log_artifacts(run_id, folder, FOLDER)
-    if sent and not known:
-        client.set_tag(run_id, MLFLOW_LOGGED_IMAGES, "True")
     known |= sent
 
 

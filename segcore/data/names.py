@@ -105,21 +105,19 @@ def refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def has_controls(text: str) -> bool:
     """Say whether a text holds a character that a terminal obeys instead of showing it."""
     # Of 10,000 names hardly one is looked at letter by letter.
-    return not text.isprintable() and any(map(_is_control, text))
+    return not text.isprintable() and any(unicodedata.category(character) in _CONTROLS for character in text)
 
 
 def show_controls(text: str) -> str:
-    r"""Return a text whose control characters are written out, as in \x1b; ends of lines and tabs stay."""
+    r"""Return a text whose control characters are written out, as in \x1b, and what turns letters around, as in \u202e.
+
+    Ends of lines and tabs stay.
+    """
     if text.isprintable():
         return text
     return "".join(_show(character) for character in text)
 
 
 def _show(character: str) -> str:
-    if character in "\n\t" or not _is_control(character):
-        return character
-    return character.encode("unicode_escape").decode("ascii")
-
-
-def _is_control(character: str) -> bool:
-    return unicodedata.category(character) in _CONTROLS or unicodedata.bidirectional(character) in _TURNING
+    is_harmful = unicodedata.category(character) in _CONTROLS or unicodedata.bidirectional(character) in _TURNING
+    return character.encode("unicode_escape").decode("ascii") if is_harmful and character not in "\n\t" else character

@@ -20,8 +20,8 @@ _UNCOUNTED: Final = "num_batches_tracked"
 _AVERAGED: Final = re.compile(r"(?:^|[._])(?:ema|mean_model|teacher)(?:$|[._])")
 """Where a program keeps the running mean of its weights, which is what it validates."""
 
-_SWAPPED: Final = "ema_state_dict"
-"""Where mmengine keeps the last weights, since it saves the running mean as if it were them."""
+_SWAPPED: Final = ("ema_state_dict", "steps")
+"""Where mmengine keeps the last weights, since it saves the running mean as if it were them, and what tells it."""
 
 _WHOLE_VALUES: Final = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
 """Of fewer bits they are multiples of a scale that stands elsewhere."""
@@ -59,7 +59,7 @@ def fit_network(networks: Mapping[str, Tensors], wanted: Tensors, beginning: str
     encoder = [name.removeprefix(beginning) for name in wanted if name.startswith(beginning)]
 
     def rank(place: str) -> tuple[int, bool, bool]:
-        is_swapped = place == _SWAPPED
+        is_swapped = place == _SWAPPED[0] and _SWAPPED[1] in networks[place]
         return len(found[place]), not is_swapped and _AVERAGED.search(place) is not None, not is_swapped
 
     found = {place: find_fitting(tensors, encoder) for place, tensors in networks.items()}

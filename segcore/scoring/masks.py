@@ -154,11 +154,12 @@ def _require_own_number(masks: Path, found: Sequence[Confusion], classes: ClassT
         return
     other, alone = classes.ids.index(0), classes.ids.index(1)
     pixels_NP = np.stack([confusion_CP.sum(axis=0) for confusion_CP in found])
-    marked_N = pixels_NP[:, -1] > 0
-    if marked_N.any() and pixels_NP[:, other].any() and not pixels_NP[marked_N, alone].any():
+    marked = int((pixels_NP[:, -1] > 0).sum())
+    # Where one has 1, 255 is void to whoever wrote them.
+    if marked and pixels_NP[:, other].any() and not pixels_NP[:, alone].any():
         raise DataError(
-            f"{masks}: {count_words(int(marked_N.sum()), 'mask has', 'masks have')} the number 255, which is void, "
-            f"and none of them 1, which is {classes.names[alone]!r} in the data; write 1 where 255 stands for it, "
+            f"{masks}: {count_words(marked, 'mask has', 'masks have')} the number 255, which is void, "
+            f"and none has 1, which is {classes.names[alone]!r} in the data; write 1 where 255 stands for it, "
             f"or {classes.ids[other]} where it does not."
         )
 

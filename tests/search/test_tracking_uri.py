@@ -58,6 +58,7 @@ def test_address_without_a_secret_stays(uri):
         ("http://TOKEN@host", "no user TOKEN", "no user ***"),
         ("postgresql://host/db?password=PW", "invalid: PW", "invalid: ***"),
         ("http://host:5000", "no host:5000", "no host:5000"),
+        ("http://:@host", "no host, (port 80)", "no host, (port 80)"),
         ("postgresql://u:p@host/db", "p: no module psycopg2", "***: no module psycopg2"),
     ],
 )

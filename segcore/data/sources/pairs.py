@@ -174,9 +174,9 @@ def _find_pairs(folder: Path) -> list[tuple[Path, Path]]:
 
 
 def _choose_called(folders: Sequence[Path], names: Sequence[str]) -> list[Path]:
-    """Return the folders of usual names that have images: of masks and Masks beside each other both."""
-    called = [part for name in names for part in folders if part.name.lower() == name]
-    return [part for part in called if has_images(part)]
+    """Return the folders of usual names that have images: of masks and Masks both, but no link to another of them."""
+    called = [part for name in names for part in folders if part.name.lower() == name and has_images(part)]
+    return list({part.resolve(): part for part in reversed(called)}.values())[::-1]
 
 
 def _list_splits(folder: Path) -> list[Path]:

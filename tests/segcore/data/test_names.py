@@ -2,8 +2,11 @@ import pytest
 
 from segcore.data.names import find_equal_names, find_name_fault, show_controls
 
+RIGHT_TO_LEFT = "\u2067\u05d3\u05e8\u05da\u2069"
+SEEN = ["car", "Fußweg (links)", "歩道", "..", "a//b", "a/../b", "[red]", "day", "c" * 100, RIGHT_TO_LEFT]
 
-@pytest.mark.parametrize("name", ["car", "Fußweg (links)", "歩道", "..", "a//b", "a/../b", "[red]", "day", "c" * 100])
+
+@pytest.mark.parametrize("name", SEEN)
 def test_name_that_can_be_seen_is_fine(name):
     assert find_name_fault(name) == ""
 

@@ -209,7 +209,7 @@ def test_running_mean_of_a_file_comes_before_its_last_weights(make_config, tmp_p
         ("state_dict", "state_dict_ema"),
         ("model", "model_ema"),
         ("student", "teacher"),
-        ("ema_state_dict", "state_dict"),
+        ("state_dict", "ema_state_dict"),
         ("params", "params_ema"),
     ):
         torch.save(
@@ -221,6 +221,10 @@ def test_running_mean_of_a_file_comes_before_its_last_weights(make_config, tmp_p
     config = make_config(backbone="test_efficientnet", weights=str(tmp_path / "w.pth"))
     told = describe_fit(build_model(config, 4).network, config)
     assert "; taken under 'params_ema', and not under 'params'; " in told
+    # mmengine saves the running mean in the place of the last weights, which it keeps beside a count of its own.
+    wrapped = {"steps": torch.tensor(9), **{f"module.{name}": tensor for name, tensor in last.items()}}
+    torch.save({"state_dict": mean, "ema_state_dict": wrapped}, tmp_path / "w.pth")
+    assert torch.equal(_encoder(config)["conv_stem.weight"], mean["conv_stem.weight"])
 
 
 @pytest.mark.parametrize(

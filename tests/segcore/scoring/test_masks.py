@@ -130,6 +130,10 @@ def test_masks_that_say_255_for_the_one_class_whose_number_is_1_are_refused(tmp_
     for name in ("a.png", "b.png"):
         (masks / name).rename(tmp_path / "noted" / name)
     assert score_masks(data, tmp_path / "noted").metrics["iou"] == 0.0
+    # Of such that hold 1, too, it is what their program is not sure of.
+    both_HW = np.eye(32, dtype=np.uint8)
+    Image.new("L", (32, 32), 255).save(save_masks(tmp_path / "unsure", {"a": both_HW}, table) / "b.png")
+    assert score_masks(data, tmp_path / "unsure").missing == ()
 
 
 def test_mask_of_another_size_is_refused(dataset_folder, truths, classes, tmp_path):

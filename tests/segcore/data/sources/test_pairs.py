@@ -141,6 +141,13 @@ def test_folders_of_which_several_may_be_meant_are_refused(put, put_pair, tmp_pa
         scan_dataset(tmp_path)
 
 
+def test_link_to_one_of_its_folders_is_no_other_pair(put_pair, tmp_path):
+    put_pair(tmp_path / "images" / "a.jpg", tmp_path / "Masks" / "a.png")
+    for name in ("labels", "masks"):
+        (tmp_path / name).symlink_to("Masks")
+    assert len(read_dataset(tmp_path).cases) == 1
+
+
 def test_pairs_of_folders_below_the_one_that_is_taken_are_left_out_and_said(put_pair, tmp_path):
     put_pair(tmp_path / "images" / "a.jpg", tmp_path / "masks" / "a.png")
     put_pair(tmp_path / "more" / "images" / "b.jpg", tmp_path / "more" / "masks" / "b.png")

@@ -3,7 +3,7 @@
 A picture stands at its epoch, and the latest at step 0 too: there every run has one, whenever it was stopped.
 
 Files are named as `MlflowClient.log_image` names them, which MLflow's page reads. That function itself writes a
-photograph as PNG, four times as many bytes as here, and encodes it anew for each step.
+photograph as PNG, three to five times as many bytes as here, and encodes it anew for each step.
 """
 
 import hashlib

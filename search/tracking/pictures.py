@@ -81,7 +81,7 @@ def send_pictures(
                 _write_files(Path(folder), Image.fromarray(decode_rgb(file)), lacking)
                 sent |= lacking
         if sent and not known:
-            # Where it broke off behind the first pictures, nobody would come back to this.
+            # Before them: a run that has pictures is not looked at again for it, should this break off between.
             client.set_tag(run_id, MLFLOW_LOGGED_IMAGES, "True")
         if sent:
             client.log_artifacts(run_id, folder, FOLDER)

@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from segcore.counting import count_words
 from segcore.data.classes import VOID, ClassTable, class_table_from_json, class_table_to_json
 from segcore.data.colours import Colour
 from segcore.data.encoding import MaskEncoding, build_encoding, colour_code, encoding_of
@@ -152,8 +153,10 @@ def require_same_meaning(folder: Path, noted: ClassTable | None, table: ClassTab
         table: the classes that they are to be read by.
 
     Raises:
-        DataError: when a colour or number has two names.
+        DataError: when a colour or number has two names, or nobody noted any and 255 stands where the data has 1.
     """
+    if noted is None and folder.is_dir():
+        _require_own_number(folder, table)
     names = {} if noted is None else _name_codes(noted, numbers=bool(table.ids))
     differing = [
         f"{code} is {names[code]!r} in the masks and {name!r} in the data"
@@ -164,6 +167,22 @@ def require_same_meaning(folder: Path, noted: ClassTable | None, table: ClassTab
         raise DataError(
             f"{folder} holds masks of other classes than the data's ({'; '.join(differing[:_MOST_TOLD])}); predict "
             f"with a model of these classes, or, where such names mean the same, delete {folder / NOTES_FILE}.",
+        )
+
+
+def _require_own_number(folder: Path, table: ClassTable) -> None:
+    """Refuse masks of one class that say 255 where the data says 1: it would count as background."""
+    if len(table) != 2 or sorted(table.ids) != [0, 1]:
+        return
+    encoding = find_mask_encoding(table)
+    held = [set(np.unique(encoding.decode(file)).tolist()) for file in find_annotations(folder).masks.values()]
+    other, alone = table.ids.index(0), table.ids.index(1)
+    # Where one has 1, 255 is void to whoever wrote them.
+    if set().union(*held) == {other, VOID}:
+        marked = sum(VOID in each for each in held)
+        raise DataError(
+            f"{folder}: {count_words(marked, 'mask has', 'masks have')} the number 255, which is void, and none has "
+            f"1, which is {table.names[alone]!r} in the data; write 1 where 255 stands for it, or 0 where it does not."
         )
 
 

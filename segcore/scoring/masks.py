@@ -6,7 +6,7 @@ no class but the scored ones are those of a network that learnt no other: they h
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import normalize
@@ -14,7 +14,6 @@ from unicodedata import normalize
 import numpy as np
 import torch
 
-from segcore.counting import count_words
 from segcore.data.case import Case, DataSet
 from segcore.data.classes import VOID, ClassTable
 from segcore.data.dataset import decode_case, read_dataset
@@ -83,8 +82,6 @@ def score_masks(data: Path, masks: Path, layout: str = "", *, boundaries: bool =
         for case in dataset.cases
     ]
     found = [score.confusion_CP for score in scores if score.name in key_of]
-    if noted is None and masks.is_dir():
-        _require_own_number(masks, found, dataset.classes)
     every_class = not masks.is_file() and _tells_every_class(sum(found[1:], start=found[0]), dataset.classes)
     return ContestScore(
         metrics=summarise_scores(scores, dataset.classes, every_class=every_class),
@@ -146,22 +143,6 @@ def _tell_mismatch(masks: Path, finished: Finished, dataset: DataSet) -> str:
         f"{told}; names must end as the images' do: write it anew from its masks, 'python -m segcore submit MASKS "
         f"{shlex.quote(str(masks))} --images {folder}'"
     )
-
-
-def _require_own_number(masks: Path, found: Sequence[Confusion], classes: ClassTable) -> None:
-    """Refuse masks of one class that say 255 where the data says 1: it would count as background."""
-    if len(classes) != 2 or sorted(classes.ids) != [0, 1]:
-        return
-    other, alone = classes.ids.index(0), classes.ids.index(1)
-    pixels_NP = np.stack([confusion_CP.sum(axis=0) for confusion_CP in found])
-    marked = int((pixels_NP[:, -1] > 0).sum())
-    # Where one has 1, 255 is void to whoever wrote them.
-    if marked and pixels_NP[:, other].any() and not pixels_NP[:, alone].any():
-        raise DataError(
-            f"{masks}: {count_words(marked, 'mask has', 'masks have')} the number 255, which is void, "
-            f"and none has 1, which is {classes.names[alone]!r} in the data; write 1 where 255 stands for it, "
-            f"or {classes.ids[other]} where it does not."
-        )
 
 
 def _tells_every_class(confusion_CP: Confusion, classes: ClassTable) -> bool:

@@ -1,3 +1,4 @@
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -175,3 +176,14 @@ def test_masks_of_upper_case_suffix_are_read_and_ghosts_are_not(classes, tmp_pat
     ((name, mask_HW),) = read_masks(tmp_path, classes)
     assert name == "a"
     np.testing.assert_array_equal(mask_HW, MASK)
+
+
+@pytest.mark.parametrize(("numbers", "is_refused"), [((0, 255), True), ((0, 1), False), ((0, 1, 255), False)])
+def test_255_is_no_word_for_a_class_whose_number_is_1(tmp_path, numbers, is_refused):
+    table = ClassTable(names=("rest", "road"), colours=((0, 0, 0), (9, 9, 9)), scored=("road",), ids=(0, 1))
+    for number in numbers:
+        Image.new("L", (4, 4), number).save(tmp_path / f"{number}.png")
+    told = "1 mask has the number 255, which is void, and none has 1, which is 'road' in the data; write 1 where"
+    with pytest.raises(DataError, match=told) if is_refused else nullcontext():
+        require_same_meaning(tmp_path, None, table)
+    require_same_meaning(tmp_path, table, table)

@@ -15,11 +15,12 @@ import numpy.typing as npt
 
 from segcore.data.case import Case, DataSet
 from segcore.data.classes import VOID, VOID_NAME, ClassTable, count_indices
+from segcore.data.content import Content
 from segcore.data.dataset import decode_case, scan_dataset
 from segcore.data.decoding import read_orientation, share_memory
 from segcore.data.dividing.division import Division
 from segcore.data.dividing.likeness import SIDE, look_at
-from segcore.data.gate import Content, Findings, judge_data
+from segcore.data.gate import Findings, judge_data
 from segcore.errors import DataError
 
 _ON_ITS_SIDE: Final = 5

@@ -16,7 +16,7 @@ from segcore.data.dividing.folds import make_folds
 from segcore.data.dividing.own_folds import OwnFolds
 from segcore.data.gate import describe_findings, pass_gate
 from segcore.errors import DataError
-from tests.conftest import add_pairs, paint
+from tests.conftest import paint
 
 ROAD, CAR, PERSON, SKY, VOID = 0, 1, 2, 3, 255
 
@@ -82,13 +82,6 @@ def test_sound_data_passes_without_a_warning(judge, make_dataset):
     assert findings.images_of_fold == {"car": (4, 4), "person": (4, 4)}
 
 
-def test_void_alone_is_refused(judge, make_dataset):
-    folder = make_dataset()
-    for number in range(4):
-        set_mask(folder, number, VOID)
-    refuse(judge, folder, "every pixel of every mask is void")
-
-
 def test_masks_that_nobody_could_read_are_not_called_void(make_dataset):
     folder = make_dataset()
     for mask in (folder / "seg_train_annotations").glob("*.png"):
@@ -98,63 +91,11 @@ def test_masks_that_nobody_could_read_are_not_called_void(make_dataset):
     assert len(report.problems) == 5 and report.findings.warnings == ()
 
 
-def test_one_class_everywhere_is_refused(judge, make_dataset):
-    folder = make_dataset()
-    for number in range(4):
-        set_mask(folder, number, ROAD, VOID)
-    refuse(judge, folder, "every pixel that counts is 'road'")
-
-
 def test_data_without_a_scored_class_is_refused(judge, make_dataset):
     folder = make_dataset()
     for number in range(4):
         set_mask(folder, number, ROAD, SKY)
     refuse(judge, folder, "no mask has a scored class (car, person)")
-
-
-def test_fold_without_a_scored_class_is_refused_with_the_number_of_folds_that_works(judge, make_dataset):
-    folder = make_dataset(*[(32, 48)] * 8)
-    for number in range(8):
-        set_mask(folder, number, ROAD, CAR if number < 2 else SKY)
-    problem = refuse(judge, folder, "fold", folds=4)
-    assert "no image has a scored class (car, person)" in problem and problem.endswith("use --folds 2")
-    judge(folder, 2)
-
-
-def test_scored_class_in_one_place_alone_is_refused_and_no_number_is_named(judge, make_dataset):
-    folder = make_dataset(*[(32, 48)] * 8)
-    for number in range(8):
-        set_mask(folder, number, ROAD, CAR if number == 0 else SKY)
-    assert "label more images that have one" in refuse(judge, folder, "fold 1: no image")
-
-
-def test_images_of_void_alone_and_classes_that_lack_are_told(judge, make_dataset):
-    folder = make_dataset(*[(32, 48)] * 8)
-    for number in range(8):
-        set_mask(folder, number, ROAD, CAR)
-    set_mask(folder, 3, VOID)
-    findings = judge(folder)
-    assert findings.warnings == (
-        "1 image is all void, nothing is learnt of them: train_0003",
-        "scored, but in no mask: person",
-    )
-    assert findings.notes == ("in no mask: sky",)
-
-
-def test_class_that_one_fold_alone_has_is_told(judge, make_dataset):
-    folder = make_dataset(*[(32, 48)] * 8)
-    for number in range(8):
-        set_mask(folder, number, ROAD, CAR, *([PERSON] if number == 0 else []))
-    (warning,) = judge(folder).warnings
-    assert warning.startswith("person: only fold ") and "never learnt there, and never scored elsewhere" in warning
-
-
-def test_class_that_some_folds_lack_is_told(judge, make_dataset):
-    folder = make_dataset(*[(32, 48)] * 8)
-    for number in range(8):
-        set_mask(folder, number, ROAD, CAR, *([PERSON] if number < 2 else []))
-    (warning,) = judge(folder, 3).warnings
-    assert warning.startswith("person: no image of fold ") and warning.endswith(" has it, so it is not scored there")
 
 
 def test_copies_are_kept_in_one_fold(judge, make_dataset):
@@ -225,11 +166,6 @@ def test_given_val_without_a_scored_class_is_refused_and_no_number_of_folds_is_n
     )
 
 
-def test_small_image_is_named_once(judge, make_dataset):
-    (note,) = judge(make_dataset((24, 40), *[(64, 96)] * 3)).notes
-    assert note.startswith("smaller than usual: 1 image has a side of less than 64 pixels, train_0000.jpg with 40x24")
-
-
 def test_pseudo_labels_alone_are_not_divided_and_no_problem(make_dataset):
     folder = make_dataset()
     for file in (folder / "seg_train_annotations").glob("*.json"):
@@ -251,30 +187,6 @@ def test_what_was_understood_is_told_with_the_warnings_last(judge, make_dataset)
         ("  in no mask: sky", False),
         ("scored, but in no mask: person", True),
     ]
-
-
-def test_masks_of_0_and_255_beside_masks_of_0_and_1_are_told_of(tmp_path):
-    add_pairs(tmp_path)
-    changed = sorted((tmp_path / "masks").iterdir())[0]
-    with Image.open(changed) as image:
-        numbers_HW = np.asarray(image)
-    Image.fromarray(numbers_HW * 255).save(changed)
-    told = "1 mask has the number 255, which is void, without class_1: if 255 stands for it there"
-    assert any(told in warning for warning in inspect(tmp_path).findings.warnings)
-    # Void at a border is nothing to tell of.
-    numbers_HW = numbers_HW.copy()
-    numbers_HW[0] = VOID
-    Image.fromarray(numbers_HW).save(changed)
-    assert not any("255" in warning for warning in inspect(tmp_path).findings.warnings)
-
-
-def test_class_that_is_called_void_is_told_of_where_it_is_not_everything_else(tmp_path):
-    add_pairs(tmp_path)
-    for names, told in ((["road", "car", "void"], True), (["void", "car"], False), (["road", "car", "avoid"], False)):
-        classes = [{"name": name, "id": number} for number, name in enumerate(names)]
-        (tmp_path / "classes.json").write_text(json.dumps({"classes": classes}))
-        warnings = inspect(tmp_path).findings.warnings
-        assert any(warning.startswith("void: learnt like any other class; ") for warning in warnings) == told
 
 
 def test_frames_of_a_drive_that_nobody_numbered_are_told_of(tmp_path):

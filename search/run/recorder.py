@@ -4,15 +4,11 @@ What follows from it for ASHA and the proposer they learn from the journal itsel
 the report on which a trial is stopped.
 """
 
-import contextlib
 import json
 import math
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import ray
 from ray import tune
 from ray.train.constants import CHECKPOINT_DIR_NAME
 from ray.tune.experiment import Trial
@@ -24,14 +20,13 @@ from search.judge.wishes import Wish, fulfil
 from search.memory.events import CheckpointSaved, Dropped, Ended, Epoch, Started, Warned
 from search.memory.history import TrialRecord, rank
 from search.memory.journal import Journal
-from search.memory.outcome import Outcome, tell_end
+from search.memory.outcome import Outcome
 from search.run.capacity import accelerator_of, node_of
-from search.run.evicted import describe_death, find_evicting_node, find_unprepared_node, is_bystander
+from search.run.evicted import describe_death, find_evicting_node
+from search.run.failures import find_failed_node, is_of_node, read_failure, tell_failure
 from search.run.retries import Retries
-from segcore.errors import ClusterError, ConfigError, StorageError
-
-_KEPT_LETTERS: Final = 4000
-"""Of what Ray says of a failure, which may be pages."""
+from search.run.trial_files import TrialFiles
+from segcore.errors import ConfigError
 
 
 class Recorder(tune.Callback):  # type: ignore[misc]
@@ -47,6 +42,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
     def __init__(self, journal: Journal, folder: StageFolder, asha: Asha | None, retries: Retries) -> None:
         self._journal = journal
         self._folder = folder
+        self._files = TrialFiles(journal, folder)
         self._asha = asha
         self._retries = retries
         self._hung: dict[int, str] = {}
@@ -83,7 +79,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
                 self._end(number, event.outcome, event.message)
             else:
                 self._journal.write(event)
-                self._log(number, f"{event.event}: {reason}")
+                self._files.log(number, f"{event.event}: {reason}")
 
     def tell_hung(self, number: int, told: str, advice: str) -> None:
         """Say that a trial is taken for hung, and why its worker, which is ended then, will have failed.
@@ -119,7 +115,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         if self._asha is not None:
             score = metrics.get(self._asha.metric, math.nan)
             verdict = self._asha.decide(number, epoch, score, metrics.get("latency_ms"))
-        pictures = self._save_pictures(number, epoch, drawn or {})
+        pictures = self._files.save_pictures(number, epoch, drawn or {})
         event = Epoch(
             trial=number,
             epoch=epoch,
@@ -140,10 +136,10 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         if torn:
             told = f"Trial {number} went on after epoch {epoch - 1}" if epoch > 1 else f"Trial {number} began anew"
             self._journal.write(Warned(message=f"{told}: {torn}"))
-            self._log(number, f"{told}: {torn}")
+            self._files.log(number, f"{told}: {torn}")
         if note:
-            self._log(number, note)
-        self._log(number, f"epoch {epoch}: " + ", ".join(f"{k} {v:.4g}" for k, v in metrics.items()))
+            self._files.log(number, note)
+        self._files.log(number, f"epoch {epoch}: " + ", ".join(f"{k} {v:.4g}" for k, v in metrics.items()))
 
     def on_checkpoint(self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: tune.Checkpoint) -> None:
         """Write where a trial can go on from, unless the report of its epoch named it."""
@@ -172,15 +168,15 @@ class Recorder(tune.Callback):  # type: ignore[misc]
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """Put a trial whose worker failed back in the line, from its last checkpoint, or write that it failed."""
-        number, error = trial.config["trial"], _read_error(trial)
-        message = self._hung.pop(number, "") or f"{_error_text(trial)}\n{describe_death(error)}".rstrip()
+        number, error = trial.config["trial"], read_failure(trial)
+        message = self._hung.pop(number, "") or f"{tell_failure(trial)}\n{describe_death(error)}".rstrip()
         begun = self._retries.node_of(number)
-        node, is_crowded = begun or _find_node(error), find_evicting_node(error) is not None
-        of_node = _is_of_node(error, begun is not None, self._actors.get(number, ""))
+        node, is_crowded = begun or find_failed_node(error), find_evicting_node(error) is not None
+        of_node = is_of_node(error, begun is not None, self._actors.get(number, ""))
         if pruned := self._record(trial).pruned:
             self._end(number, Outcome.PRUNED, pruned)
         elif self._retries.take_up(number, node, message, of_node=of_node, crowded=is_crowded):
-            self._log(number, f"it goes on from its last checkpoint after: {message}")
+            self._files.log(number, f"it goes on from its last checkpoint after: {message}")
         else:
             self._end(number, Outcome.FAILED, message, node=node)
         self._retries.judge_nodes()
@@ -194,7 +190,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         self, number: int, outcome: Outcome, message: str, accelerator: str | None = None, node: str | None = None
     ) -> None:
         self._write(Ended(trial=number, outcome=outcome, message=message, accelerator=accelerator, node=node))
-        self._log(number, f"{outcome}: {message}" if message else str(outcome))
+        self._files.log(number, f"{outcome}: {message}" if message else str(outcome))
         self._drop_checkpoints()
 
     def _drop_checkpoints(self) -> None:
@@ -231,78 +227,8 @@ class Recorder(tune.Callback):  # type: ignore[misc]
     def _record(self, trial: Trial) -> TrialRecord:
         return self._journal.history.trials[trial.config["trial"]]
 
-    def _save_pictures(self, number: int, epoch: int, pictures: dict[str, bytes]) -> dict[str, str]:
-        """Write pictures, and return their files as the journal has them, by what they show."""
-        saved = {}
-        # What they show may have names that no file may have.
-        for place, (shown, picture) in enumerate(pictures.items()):
-            file = self._folder.trial(number) / f"epoch_{epoch:04d}_{place}.jpg"
-            with self._writing(file):
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_bytes(picture)
-            saved[shown] = self._folder.relative(file)
-        return saved
-
-    def _log(self, number: int, line: str) -> None:
-        file = self._folder.trial(number) / "log.txt"
-        with self._writing(file):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with file.open("a", encoding="utf-8", errors="backslashreplace") as stream:
-                stream.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
-
-    @contextlib.contextmanager
-    def _writing(self, file: Path) -> Iterator[None]:
-        # Of a search's folder that was moved away no second one is begun in its place.
-        self._journal.require_there()
-        try:
-            yield
-        except OSError as error:
-            raise StorageError(
-                f"{file} cannot be written ({error.strerror or error}); make room on its disk, or let it be written."
-            ) from error
-
 
 def _forget_statistics(trial: Trial) -> None:
     """Empty the statistics that Ray Tune keeps of a trial's metrics: 90 kB a trial, and nobody reads them."""
     for known in (trial.metric_analysis, trial.metric_n_steps):
         known.clear()
-
-
-def _error_text(trial: Trial) -> str:
-    with contextlib.suppress(OSError, TypeError):
-        return tell_end(Path(trial.error_file).read_text(encoding="utf-8", errors="replace"), _KEPT_LETTERS)
-    return "its worker died without a word; the node may be gone or out of memory"
-
-
-def _read_error(trial: Trial) -> Exception | None:
-    """Return what Ray knows of a failure; None where that is nothing."""
-    with contextlib.suppress(OSError, TypeError), Path(trial.pickled_error_file).open("rb") as stream:
-        error: Exception = ray.cloudpickle.load(stream)
-        return error
-    return None
-
-
-def _find_node(error: Exception | None) -> str | None:
-    """Return the node of a worker that died before its trial had started, as Ray names it."""
-    if not isinstance(error, ray.exceptions.RayActorError):
-        return None
-    if (node := find_unprepared_node(error)) is not None:
-        return node or None
-    return node_of(error.actor_id) if error.actor_id else find_evicting_node(error)
-
-
-def _is_of_node(error: Exception | None, has_begun: bool, actor_id: str) -> bool:
-    """Say whether the node of a trial's worker was announced to go, or lacks what the trial was promised.
-
-    Args:
-        error: what Ray knows of the failure.
-        has_begun: whether the worker had the trial: before, it needs next to no memory.
-        actor_id: the worker, as Ray names it; empty where that is not known.
-    """
-    if find_unprepared_node(error) is not None:
-        return True
-    if find_evicting_node(error) is not None:
-        return not has_begun or is_bystander(error, actor_id)
-    if isinstance(error, ray.exceptions.RayTaskError):
-        return isinstance(error.cause, ClusterError)
-    return isinstance(error, ray.exceptions.RayActorError) and error.preempted

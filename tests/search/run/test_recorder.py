@@ -22,7 +22,7 @@ from search.propose.proposer import Proposer
 from search.run.recorder import Recorder
 from search.run.retries import Retries
 from search.space.draw import draw, draw_config
-from segcore.errors import CheckpointError, ClusterError, StorageError
+from segcore.errors import CheckpointError, ClusterError
 from spaces.street import street
 
 
@@ -267,15 +267,6 @@ def test_trial_whose_worker_died_for_good_fails_with_the_last_error(parts, place
     assert "the node ran out of memory" in record.message
 
 
-def test_of_a_failure_that_ray_tells_in_pages_whole_lines_are_kept(parts, placed_trial):
-    placed_trial.handle_error(RuntimeError("\n".join(f"line {number} of what was said" for number in range(500))))
-    parts.recorder.on_trial_error(1, [placed_trial], placed_trial)
-    message = read_history(parts.journal.file, "iou").trials[0].message
-    first, *others = message.splitlines()
-    assert first.startswith("... line ")
-    assert (others[-1], len(message) <= 4004) == ("line 499 of what was said", True)
-
-
 def test_trial_that_hung_says_so_in_place_of_how_ray_saw_its_worker_die(parts, placed_trial):
     parts.recorder.tell_hung(0, "Trial 0 said nothing for 105 s.", "Give it longer.")
     placed_trial.handle_error(RuntimeError("the actor died unexpectedly"))
@@ -291,11 +282,6 @@ def test_trial_whose_worker_was_killed_ends_its_message_with_what_may_have_done_
     message = read_history(parts.journal.file, "iou").trials[0].message
     assert "connection error code 2" in message
     assert message.splitlines()[-1].startswith("its worker crashed or was killed, perhaps")
-
-
-def test_worker_that_died_without_a_word_is_told_so(parts, placed_trial):
-    parts.recorder.on_trial_error(1, [placed_trial], placed_trial)
-    assert "died without a word" in read_history(parts.journal.file, "iou").trials[0].message
 
 
 def test_trial_whose_worker_failed_waits_to_be_handed_out_again_and_is_logged(parts, placed_trial):
@@ -535,22 +521,6 @@ def test_a_checkpoint_that_the_journal_names_elsewhere_is_not_deleted(parts, mak
     with pytest.raises(CheckpointError, match="not inside of"):
         report(make_trial(0), parts, 1, iou=0.5)
     assert treasure.is_dir()
-
-
-def test_a_full_disk_is_named_with_what_could_not_be_written(parts, make_trial):
-    parts.stage.trial(0).parent.mkdir()
-    parts.stage.trial(0).write_text("a file where the trial's folder should be")
-    with pytest.raises(StorageError, match=r"epoch_0001_0\.jpg cannot be written .*; make room on its disk"):
-        report(make_trial(0), parts, 1, iou=0.5)
-
-
-def test_of_a_folder_that_was_moved_away_none_is_begun_in_its_place(parts, make_trial):
-    folder = parts.stage.root
-    folder.rename(moved := folder.with_name("moved"))
-    with pytest.raises(StorageError, match=r"journal\.jsonl is gone"):
-        report(make_trial(0), parts, 1, iou=0.5)
-    assert not folder.exists()
-    moved.rename(folder)
 
 
 def test_only_the_best_finished_trials_checkpoint_is_kept(parts, make_trial, ray_folder):

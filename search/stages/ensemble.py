@@ -15,12 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from search.folder import StageFolder
-from search.judge.progress import RETRIED
-from search.memory.best import Configuration
-from search.memory.events import Asked, Reopened
 from search.memory.history import History, TrialRecord
-from search.memory.journal import Journal
-from search.memory.outcome import Outcome
 from search.run.asking import Voter
 from search.run.polling import Poll, run_polls
 from search.run.stage import Stage
@@ -56,32 +51,6 @@ class Entrant:
     trial: int
     snapshot: int
     trainings: tuple[TrialRecord, ...]
-
-
-def plan_further(journal: Journal, configurations: Sequence[Configuration]) -> None:
-    """Ask for the trainings of further configurations on the winner's folds, or with as many seeds.
-
-    Args:
-        journal: the retraining's memory, which has the winner's trainings already.
-        configurations: those beside the winner's.
-    """
-    of_winner = [trial for trial in journal.history.in_order if trial.source is None]
-    for configuration in configurations:
-        known = {
-            (trial.fold, trial.values["seed"]): trial
-            for trial in journal.history.in_order
-            if trial.source == configuration.trial
-        }
-        for like in of_winner:
-            shift = like.values["seed"] - of_winner[0].values["seed"]
-            values = {**configuration.values, "seed": (configuration.values["seed"] + shift) % 2**31}
-            trial = known.get((like.fold, values["seed"]))
-            if trial is not None and trial.outcome in RETRIED:
-                journal.write(Reopened(trial=trial.number))
-            elif trial is None or trial.outcome not in (None, Outcome.FINISHED):
-                number = journal.history.next_number if trial is None else trial.number
-                source = configuration.trial
-                journal.write(Asked(trial=number, fold=like.fold, values=values, params={}, source=source))
 
 
 def select_ensemble(stage: Stage, cache: PixelCache, winner: int, members: Sequence[int], most: int) -> EnsembleVerdict:

@@ -10,22 +10,20 @@ images: as published numbers are made, with a score that the search was steered 
 Further configurations may be trained likewise, for an ensemble that is chosen among all of them, see `ensemble`.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
-from search.folder import CONFIRM_FOLDER, SearchFolder, StageFolder
-from search.judge.progress import RETRIED
+from search.folder import SearchFolder, StageFolder
 from search.memory.best import Configuration, Winner
-from search.memory.events import Asked, CheckpointSaved, Closed, Ended, Epoch, Reopened
-from search.memory.history import History, TrialRecord
-from search.memory.journal import Journal
-from search.memory.outcome import Outcome
+from search.memory.events import Closed
+from search.memory.history import History
 from search.run.loop import run_folds
 from search.run.trial import STATE_FILE
 from search.stages.confirm import find_confirmed
-from search.stages.ensemble import chosen_weights, plan_further, select_ensemble
+from search.stages.ensemble import chosen_weights, select_ensemble
+from search.stages.plan import plan_folds, plan_further
 from search.stages.stage import OpenStage
 from search.stages.trained import ask_damaged_anew, fetch, group_trainings, is_usable, read_scores, winner_trainings
 from search.verdict.notes import describe_ensemble, out_of_fold_note
@@ -35,15 +33,11 @@ from segcore.config import TrainConfig
 from segcore.data.caching.cache import PixelCache
 from segcore.data.classes import ClassTable
 from segcore.data.dividing.split import FoldSplit, read_folds
-from segcore.errors import CheckpointError
 from segcore.prediction.ensemble_files import save_members
 from segcore.prediction.member_files import MemberWeights
 from segcore.scoring.metrics import best_single_class, summarise_scores
 from segcore.scoring.objective import learns_every_class
 from segcore.training.checkpoint import read_member_weights
-
-_ABOVE: Final = f"../{CONFIRM_FOLDER}/"
-"""Where files of the confirmation lie, from the retraining's folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,44 +100,6 @@ def run_retraining(opened: OpenStage, wanted: Retraining) -> OutOfFold:
     build_ensemble(folder, history, cache, result, winner, half=wanted.half)
     stage.journal.write(Closed(metrics=result.expected, note=out_of_fold_note(result, winner.score)))
     return result
-
-
-def plan_folds(
-    journal: Journal,
-    best: Winner,
-    folds: int,
-    confirmed: Mapping[tuple[int, int], TrialRecord] | None = None,
-    seeds: Sequence[int] = (),
-) -> None:
-    """Ask for one training per fold that the journal has not; one that failed goes on, one that diverged begins anew.
-
-    Args:
-        journal: the retraining's memory.
-        best: the winner.
-        folds: number of folds.
-        confirmed: by fold and seed, what the confirmation trained already; it is taken over as it is.
-        seeds: where there is one fold, those to train it with; else it is the winner's own.
-
-    Raises:
-        CheckpointError: when the journal is of another winner.
-    """
-    places = [(0, seed) for seed in seeds] or [(fold, best.values["seed"]) for fold in range(folds)]
-    for number, (fold, seed) in enumerate(places):
-        known, values = journal.history.trials.get(number), {**best.values, "seed": seed}
-        training = (confirmed or {}).get((fold, seed))
-        if known is not None and known.values != values:
-            raise CheckpointError(
-                f"{journal.file.parent} retrains another winner than best.json names now; "
-                "move that folder away to retrain the new one."
-            )
-        if known is not None and known.outcome in RETRIED:
-            journal.write(Reopened(trial=number))
-        elif _is_to_begin(known, training):
-            asked = Asked(trial=number, fold=fold, values=values, params={})
-            if training is None:
-                journal.write(asked)
-            else:
-                _take_over(journal, asked, training)
 
 
 def measure_out_of_fold(
@@ -264,42 +220,3 @@ def _describe(
         "extra": list(cache.extra_names),
         **({} if ensemble is None else {"ensemble": describe_ensemble(ensemble)}),
     }
-
-
-def _is_to_begin(known: TrialRecord | None, training: TrialRecord | None) -> bool:
-    """Say whether a training is to be asked for, or to be taken over whole.
-
-    Args:
-        known: what the retraining has of it.
-        training: what the confirmation has of it, finished.
-    """
-    if known is None or known.outcome is not None:
-        return known is None or known.outcome is not Outcome.FINISHED
-    # Who was killed while it was taken over left a part of it, at most with the confirmation's own checkpoint.
-    return training is not None and (known.checkpoint is None or known.checkpoint.startswith(_ABOVE))
-
-
-def _take_over(journal: Journal, asked: Asked, training: TrialRecord) -> None:
-    """Write what the confirmation trained as if it had been trained here, with its own times."""
-    number = asked.trial
-    journal.write(replace(asked, time=training.started, copy_of=training.number))
-    first = min(training.epochs, default=0)
-    for epoch, record in sorted(training.epochs.items()):
-        picture = _ABOVE + record.picture if record.picture is not None else None
-        shown = {key: _ABOVE + file for key, file in record.pictures.items()}
-        journal.write(
-            Epoch(
-                trial=number,
-                epoch=epoch,
-                metrics=dict(record.metrics),
-                picture=picture,
-                pictures=shown,
-                note=training.note if epoch == first else "",
-                time=record.time,
-            )
-        )
-    if training.checkpoint is not None:
-        journal.write(CheckpointSaved(trial=number, epoch=training.checkpoint_epoch, path=_ABOVE + training.checkpoint))
-    message = f"trained in the confirmation, as its training {training.number}"
-    ended = training.ended if training.ended is not None else training.started
-    journal.write(Ended(trial=number, outcome=Outcome.FINISHED, message=message, time=ended))

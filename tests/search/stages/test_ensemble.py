@@ -15,8 +15,9 @@ from search.run.polling import Poll, run_polls
 from search.run.stage import Stage
 from search.run.trial import STATE_FILE
 from search.run.trial_job import TrialJob
-from search.stages.ensemble import _is_ahead, find_parts, forget_votes, plan_further, select_ensemble
-from search.stages.retrain import build_ensemble, measure_out_of_fold, plan_folds
+from search.stages.ensemble import _is_ahead, find_parts, forget_votes, select_ensemble
+from search.stages.plan import plan_folds, plan_further
+from search.stages.retrain import build_ensemble, measure_out_of_fold
 from segcore.config import TrainConfig
 from segcore.data.dividing.split import FoldSplit, write_folds
 from segcore.errors import CheckpointError
@@ -101,37 +102,6 @@ def train(script, cache):
 
 
 FURTHER = Configuration(trial=7, values=make_best(decoder="linknet", seed=3).values)
-
-
-def test_further_configurations_are_trained_on_the_winners_folds(script):
-    best = make_best()
-    for _ in range(2):
-        # The second time as when it is gone on with.
-        plan_folds(script.journal, best, 2)
-        plan_further(script.journal, [FURTHER])
-    trials = script.journal.history.in_order
-    assert [(trial.number, trial.source, trial.fold) for trial in trials] == [
-        (0, None, 0), (1, None, 1), (2, 7, 0), (3, 7, 1),
-    ]  # fmt: skip
-    assert all(trial.values == FURTHER.values for trial in trials[2:])
-    assert script.journal.file.read_text().count('"asked"') == 4
-
-
-def test_on_the_only_fold_further_configurations_have_as_many_seeds(script):
-    plan_folds(script.journal, make_best(seed=10), 1, seeds=[11, 12])
-    plan_further(script.journal, [FURTHER])
-    further = [trial for trial in script.journal.history.in_order if trial.source == 7]
-    assert [(trial.fold, trial.values["seed"]) for trial in further] == [(0, 3), (0, 4)]
-
-
-def test_failed_training_of_a_further_configuration_is_tried_again(script):
-    plan_folds(script.journal, make_best(), 2)
-    plan_further(script.journal, [FURTHER])
-    script.end(2, "failed", "the disk was full")
-    script.end(3, "diverged", "the loss is nan")
-    plan_further(script.journal, [FURTHER])
-    assert [trial.number for trial in script.journal.history.unfinished] == [0, 1, 2, 3]
-    assert len(script.journal.history.trials) == 4
 
 
 def test_parts_are_folds_or_halves_that_keep_blocks_together():

@@ -24,7 +24,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from segcore.config import TrainConfig
 from segcore.data.caching.disk import discard
@@ -33,8 +33,8 @@ from segcore.data.labels import build_label_map
 from segcore.data.picture_files import require_replaceable
 from segcore.errors import ConfigError, ExportError
 from segcore.prediction.ensemble import Ensemble
+from segcore.prediction.exportable import Probabilities, exportable_pooling
 from segcore.prediction.options import plan_prediction
-from segcore.prediction.predict import to_probabilities
 from segcore.replacing import explain_unwritten
 
 OPSET: Final = 18
@@ -88,7 +88,7 @@ def export_onnx(
         StorageError: when a device or a pipe is in the file's place.
     """
     chosen = ensemble.members[_choose_member(ensemble, member)]
-    network = _Probabilities(chosen.network, chosen.config).eval()
+    network = Probabilities(chosen.network, chosen.config).eval()
     if size is not None and min(size) < 1:
         raise ConfigError(f"--height {size[0]} --width {size[1]}: an image has at least 1 pixel on each side.")
     if file.is_dir():
@@ -100,7 +100,7 @@ def export_onnx(
     part = file.with_name(f"{file.name}.{os.getpid()}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with _exportable_pooling(network):
+        with exportable_pooling(network):
             _write(network, part, size)
         _finish(part, _describe(ensemble, chosen.config), half=half)
         report = _check(network, part, size, HALF_TOLERANCE if half else TOLERANCE)
@@ -112,42 +112,6 @@ def export_onnx(
     return report
 
 
-class _Probabilities(nn.Module):
-    def __init__(self, model: nn.Module, config: TrainConfig) -> None:
-        super().__init__()
-        self.model = model
-        self.config = config
-
-    def forward(self, images_NHW3: Tensor) -> Tensor:
-        return to_probabilities(self.model(images_NHW3), self.config)
-
-
-class _MatrixPooling(nn.Module):
-    """Adaptive average pooling as two matrix products, for ONNX has none: rows and columns are averaged by bins.
-
-    Args:
-        bins: rows and columns of the output.
-    """
-
-    def __init__(self, bins: int) -> None:
-        super().__init__()
-        self.bins = bins
-
-    def forward(self, features_NCHW: Tensor) -> Tensor:
-        _, _, height, width = features_NCHW.shape
-        pooled_NCBW = torch.matmul(self._average(height), features_NCHW)
-        return torch.matmul(pooled_NCBW, self._average(width).transpose(0, 1))
-
-    def _average(self, length: int) -> Tensor:
-        # Bin i of k covers the pixels from floor(i * length / k) to before ceil((i + 1) * length / k).
-        bins_B1 = torch.arange(self.bins).unsqueeze(1)
-        pixels_1L = torch.arange(length).unsqueeze(0)
-        starts_B1 = torch.div(bins_B1 * length, self.bins, rounding_mode="floor")
-        ends_B1 = torch.div((bins_B1 + 1) * length + self.bins - 1, self.bins, rounding_mode="floor")
-        inside_BL = ((pixels_1L >= starts_B1) & (pixels_1L < ends_B1)).float()
-        return inside_BL / (ends_B1 - starts_B1).float()
-
-
 def _choose_member(ensemble: Ensemble, member: int | None) -> int:
     count = len(ensemble.members)
     if member is None and count > 1:
@@ -157,20 +121,6 @@ def _choose_member(ensemble: Ensemble, member: int | None) -> int:
     if member is not None and not 0 <= member < count:
         raise ConfigError(f"--member {member} does not exist; the model has members 0 to {count - 1}.")
     return member or 0
-
-
-@contextmanager
-def _exportable_pooling(network: nn.Module) -> Iterator[None]:
-    poolings = [item for item in network.named_modules() if isinstance(item[1], nn.AdaptiveAvgPool2d)]
-    for name, pooling in poolings:
-        # ONNX knows pooling to a single bin.
-        if isinstance(pooling.output_size, int) and pooling.output_size > 1:
-            network.set_submodule(name, _MatrixPooling(pooling.output_size))
-    try:
-        yield
-    finally:
-        for name, pooling in poolings:
-            network.set_submodule(name, pooling)
 
 
 def _write(network: nn.Module, file: Path, size: tuple[int, int] | None) -> None:

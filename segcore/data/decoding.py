@@ -27,6 +27,7 @@ from segcore.data.levels import (
     find_spread,
     has_deep_colours,
     list_palette,
+    require_joined_channels,
     require_shallow_colours,
     take_places,
     to_colours,
@@ -209,6 +210,7 @@ def _open(file: Path) -> Iterator[Image.Image]:
         with file.open("rb") as stream, Image.open(stream, formats=_FORMATS) as image:
             _require_pixels(image, file.name, limit)
             _require_alone(image, file.name)
+            require_joined_channels(image, file.name)
             yield image
     except DataError:
         raise

@@ -4,7 +4,7 @@
 round. Counting pixels lives in `check` and `cache`, folds in `folds`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +19,7 @@ from segcore.data.dividing.copies import find_copies
 from segcore.data.dividing.division import Division
 from segcore.data.dividing.folds import Leakage, Seen, make_folds, measure_leakage
 from segcore.data.dividing.given_folds import find_unlike_sides
-from segcore.data.dividing.likeness import find_alike
+from segcore.data.dividing.likeness import find_alike, find_recoloured, identify_mask
 from segcore.data.dividing.split import FoldSplit
 from segcore.data.dividing.succession import find_succession
 from segcore.data.names import list_first
@@ -42,12 +42,14 @@ class Content:
         sizes: their heights and widths, pixels.
         pixels_NC: pixels of each class, in index order, then of void.
         looks_NHW: what each image looks like, see `likeness`.
+        masks: what tells equal masks, see `likeness`.
     """
 
     cases: tuple[Case, ...]
     sizes: tuple[tuple[int, int], ...]
     pixels_NC: npt.NDArray[np.int64]
     looks_NHW: npt.NDArray[np.uint8]
+    masks: tuple[Hashable, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +89,7 @@ def _recall_content(dataset: DataSet, cache: PixelCache) -> Content:
         sizes=tuple((case.height, case.width) for case in found),
         pixels_NC=np.array([case.class_pixels for case in found], np.int64),
         looks_NHW=cache.own_looks_NHW,
+        masks=tuple(identify_mask((case.height, case.width), case.class_pixels, case.mask_crc) for case in found),
     )
 
 
@@ -108,9 +111,12 @@ def judge_data(content: Content, classes: ClassTable, folds: int, given: FoldSpl
     alike = tuple(tuple(content.cases[place].name for place in group) for group in find_alike(content.looks_NHW))
     kept = tuple(group for group in alike if not _is_standing(group, content))
     copies = find_copies([case.name for case in content.cases])
+    recoloured = _find_recoloured(content)
+    together = (*kept, *copies, *recoloured)
     notes = [*_describe_absent(content, classes), *_describe_sizes(content)]
     notes += [*_describe_together("images that look the same, as they are or mirrored", kept, given)]
     notes += [*_describe_together("images that were made of one, by their names", copies, given)]
+    notes += [*_describe_together("images of one mask, as in other colours or weather", recoloured, given)]
     warnings = [*_find_void(content), *_find_two_ways(content, classes), *_find_absent_scored(content, classes)]
     warnings += _find_called_void(classes)
     warnings += [_warn_of_standing(group, content) for group in alike if group not in kept]
@@ -118,7 +124,7 @@ def judge_data(content: Content, classes: ClassTable, folds: int, given: FoldSpl
     split, images_of_fold = None, {}
     # Pseudo labels are trained on beside other data, and never divided.
     if not problems and not all(case.pseudo for case in content.cases):
-        seen = Seen(alike=(*kept, *copies), classes_of=_list_scored(content, classes))
+        seen = Seen(alike=together, classes_of=_list_scored(content, classes))
         try:
             split = given or make_folds(content.cases, folds, seen)
         except (ConfigError, DataError) as error:
@@ -126,7 +132,7 @@ def judge_data(content: Content, classes: ClassTable, folds: int, given: FoldSpl
         else:
             images_of_fold = _count_images_of_folds(split, seen, classes)
             problems += _find_bare_folds(content.cases, split, seen, classes)
-            warnings += [*_find_lacking(images_of_fold), *_find_divided(split, (*kept, *copies))]
+            warnings += [*_find_lacking(images_of_fold), *_find_divided(split, together)]
             warnings += [*find_unlike_sides(split, seen.classes_of), *_find_followers(content, split)]
     return Findings(
         split=split,
@@ -166,6 +172,13 @@ def describe_findings(dataset: DataSet, findings: Findings) -> list[tuple[str, b
     ]
     lines += [f"  {note}" for note in (*dataset.notes, *findings.notes)]
     return [*((line, False) for line in lines), *((warning, True) for warning in findings.warnings)]
+
+
+def _find_recoloured(content: Content) -> tuple[tuple[str, ...], ...]:
+    moments = [None if case.frame is None else (case.group, case.frame) for case in content.cases]
+    found = find_recoloured(content.looks_NHW, content.masks, moments)
+    groups = (tuple(content.cases[place].name for place in group) for group in found)
+    return tuple(group for group in groups if not _is_standing(group, content))
 
 
 def _is_standing(group: Sequence[str], content: Content) -> bool:

@@ -24,8 +24,8 @@ LEAST_CORRELATION: Final = 0.998
 frames at most 0.9978."""
 
 _LEAST_ROUGH_CORRELATION: Final = 0.8
-"""Of two looks of one scene that have one mask, too: on CamVid an image of other contrast, hue or light, or with rain or
-noise, reaches 0.81 to 0.9998, and so does 1 of 20 pairs of other images."""
+"""Of two looks of one scene that have one mask, too: on CamVid an image of other contrast, hue or light, or with rain
+or noise, reaches 0.81 to 0.9998, and so does 1 of 20 pairs of other images."""
 
 _MOST_OF_ONE_MASK: Final = 64
 """Images; of more the mask was drawn once for a camera that stands still, or has nothing but the own car."""

@@ -23,9 +23,6 @@ _WHITE_12_BITS: Final = 4095
 _LARGEST_VALUE: Final = 65535
 _PHOTOMETRIC: Final = 262
 """Where a TIFF says what its levels are: 0 is white in those where this is 0."""
-_BITS: Final = 258
-_PLANES: Final = 284
-"""Where a TIFF says how channels lie: one after the other where this is 2."""
 _DEEP: Final = re.compile(r";16[BLN]")
 """How Pillow calls channels of 16 bits; 16 bits for all three it calls ;16."""
 _FEW_BITS: Final = re.compile(r"L;([24])")
@@ -42,29 +39,6 @@ def has_deep_colours(image: Image.Image) -> bool:
     """
     assert isinstance(image, ImageFile.ImageFile), "it was opened from a file"
     return image.mode in ("RGB", "RGBA") and any(_DEEP.search(str(tile.args)) for tile in image.tile)
-
-
-def require_joined_channels(image: Image.Image, name: str) -> None:
-    """Refuse a TIFF that Pillow misreads without a word: of 16 bits, each channel in a plane of its own, uncompressed.
-
-    Args:
-        image: not loaded yet.
-        name: of its file.
-
-    Raises:
-        DataError: naming the file.
-    """
-    if (
-        isinstance(image, TiffImageFile)
-        and image.tag_v2.get(_PLANES) == 2
-        and any(tile.codec_name == "raw" for tile in image.tile)
-        and max(image.tag_v2.get(_BITS, (1,))) > 8
-        and len(image.getbands()) > 1
-    ):
-        raise DataError(
-            f"{name}: has 16 bits a channel and each channel in a plane of its own, which cannot be read; save it with "
-            "its channels together (in GDAL INTERLEAVE=PIXEL), or as PNG"
-        )
 
 
 def require_shallow_colours(image: Image.Image, name: str) -> None:

@@ -80,32 +80,6 @@ def test_levels_of_32_bits_are_refused(tmp_path):
         decode_rgb(tmp_path / "a.tif")
 
 
-def _save_planes(file, planes, bits):
-    """Write a TIFF whose three channels lie one after the other, not compressed."""
-    (height, width), data = planes[0].shape, b"".join(plane.tobytes() for plane in planes)
-    tags = [(256, width), (257, height), (258, None), (259, 1), (262, 2), (273, None), (277, 3), (278, height),
-            (279, None), (284, 2)]  # fmt: skip
-    start = 8 + 2 + 12 * len(tags) + 4
-    three = {258: [bits] * 3, 273: [start + 36 + channel * len(data) // 3 for channel in range(3)],
-             279: [len(data) // 3] * 3}  # fmt: skip
-    entries, extra = b"", b""
-    for tag, value in tags:
-        count, place = (3, start + len(extra)) if tag in three else (1, value)
-        entries += struct.pack("<HHII", tag, 4, count, place)
-        extra += struct.pack("<3I", *three[tag]) if tag in three else b""
-    file.write_bytes(b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + extra + data)
-
-
-def test_tiff_whose_channels_of_16_bits_lie_apart_is_refused_instead_of_misread(tmp_path):
-    planes = [np.arange(12).reshape(3, 4) + shift for shift in (0, 100, 200)]
-    _save_planes(tmp_path / "a.tif", [plane.astype(np.uint8) for plane in planes], 8)
-    assert decode_rgb(tmp_path / "a.tif").tolist() == np.stack(planes, axis=2).tolist()
-    _save_planes(tmp_path / "b.tif", [(256 * plane).astype("<u2") for plane in planes], 16)
-    for decode in (decode_rgb, decode_colours, decode_values):
-        with pytest.raises(DataError, match=r"b\.tif: has 16 bits a channel and each channel in a plane of its own"):
-            decode(tmp_path / "b.tif")
-
-
 def test_mask_of_16_bits_for_three_channels_has_colours(tmp_path):
     # Red has its highest five bits, which Pillow makes 255.
     head = struct.pack("<IiiHHIIiiII", 40, 1, 1, 1, 16, 3, 4, 0, 0, 0, 0) + struct.pack("<III", 0xF800, 0x7E0, 0x1F)

@@ -13,13 +13,14 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from segcore.data.caching.cache import checksum
 from segcore.data.case import Case, DataSet
 from segcore.data.classes import VOID, VOID_NAME, ClassTable, count_indices
 from segcore.data.content import Content
 from segcore.data.dataset import decode_case, scan_dataset
 from segcore.data.decoding import read_orientation, share_memory
 from segcore.data.dividing.division import Division
-from segcore.data.dividing.likeness import SIDE, look_at
+from segcore.data.dividing.likeness import SIDE, identify_mask, look_at
 from segcore.data.gate import Findings, judge_data
 from segcore.errors import DataError
 
@@ -68,6 +69,7 @@ class _Counted:
     size: tuple[int, int]
     pixels_256: npt.NDArray[np.int64]
     look_HW: npt.NDArray[np.uint8]
+    mask_crc: int
     turned: bool
 
 
@@ -97,6 +99,7 @@ def inspect_dataset(
                     size=(decoded.mask_HW.shape[0], decoded.mask_HW.shape[1]),
                     pixels_256=count_indices(decoded.mask_HW),
                     look_HW=look_at(decoded.image_HW3),
+                    mask_crc=checksum(decoded.mask_HW),
                     turned=_is_turned_alone(case, decoded.mask_HW),
                 )
         except DataError as error:
@@ -137,11 +140,14 @@ def _is_turned_alone(case: Case, mask_HW: npt.NDArray[np.uint8]) -> bool:
 def _gather(cases: Sequence[Case], counted: Mapping[str, _Counted], classes: ClassTable) -> Content:
     found = [counted[case.name] for case in cases]
     pixels_N256 = np.array([result.pixels_256 for result in found], np.int64).reshape(-1, VOID + 1)
+    pixels_NC = pixels_N256[:, [*range(len(classes)), VOID]]
+    counted_pixels = zip(found, pixels_NC.tolist(), strict=True)
     return Content(
         cases=tuple(cases),
         sizes=tuple(result.size for result in found),
-        pixels_NC=pixels_N256[:, [*range(len(classes)), VOID]],
+        pixels_NC=pixels_NC,
         looks_NHW=np.array([result.look_HW for result in found], np.uint8).reshape(-1, SIDE, SIDE),
+        masks=tuple(identify_mask(result.size, pixels_C, result.mask_crc) for result, pixels_C in counted_pixels),
     )
 
 

@@ -3,7 +3,7 @@
 Whether the data can be trained on, with its folds and its copies, says `gate`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
@@ -30,12 +30,14 @@ class Content:
         sizes: their heights and widths, pixels.
         pixels_NC: pixels of each class, in index order, then of void.
         looks_NHW: what each image looks like, see `likeness`.
+        masks: what tells equal masks, see `likeness`.
     """
 
     cases: tuple[Case, ...]
     sizes: tuple[tuple[int, int], ...]
     pixels_NC: npt.NDArray[np.int64]
     looks_NHW: npt.NDArray[np.uint8]
+    masks: tuple[Hashable, ...]
 
 
 def describe_content(content: Content, classes: ClassTable) -> list[str]:

@@ -34,6 +34,7 @@ from segcore.data.levels import (
     to_values,
 )
 from segcore.data.lossy import is_lossy
+from segcore.data.misread import require_well_read
 from segcore.data.opacity import require_one_opacity
 from segcore.errors import ConfigError, DataError
 
@@ -209,6 +210,7 @@ def _open(file: Path) -> Iterator[Image.Image]:
         with file.open("rb") as stream, Image.open(stream, formats=_FORMATS) as image:
             _require_pixels(image, file.name, limit)
             _require_alone(image, file.name)
+            require_well_read(image, file.name)
             yield image
     except DataError:
         raise

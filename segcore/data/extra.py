@@ -15,7 +15,7 @@ from segcore.data.case import DataSet
 from segcore.data.classes import ClassTable
 from segcore.data.dataset import read_dataset
 from segcore.data.dividing.copies import find_made_of
-from segcore.data.dividing.likeness import find_twins
+from segcore.data.dividing.likeness import find_recoloured, find_twins, identify_mask
 from segcore.errors import DataError
 
 _MOST_NAMES: Final = 5
@@ -110,17 +110,25 @@ def _compare(ours: ClassTable, theirs: ClassTable) -> list[str]:
 def _require_new_images(cache: PixelCache) -> None:
     looks_NHW, own = cache.looks_NHW, len(cache.own_looks_NHW)
     twins = find_twins(looks_NHW[:own], looks_NHW[own:])
+    for group in _find_recoloured(cache):
+        twins = {**{place - own: group[0] for place in group if group[0] < own <= place}, **twins}
     problems = [
         f"{cache.cases[own + extra].name}: the same picture as {cache.cases[twin].name}"
-        for extra, twin in twins.items()
+        for extra, twin in sorted(twins.items())
     ]
     if problems:
         raise DataError(
             f"{count_words(len(problems), 'extra image shows a picture', 'extra images show pictures')} of the real "
-            "data, perhaps mirrored, resized or compressed anew, and networks would be validated on what they know; "
-            "take such images out of the extra data:",
+            "data, perhaps mirrored, resized, in other colours or compressed anew, and networks would be validated on "
+            "what they know; take such images out of the extra data:",
             _tell_first(problems),
         )
+
+
+def _find_recoloured(cache: PixelCache) -> list[tuple[int, ...]]:
+    masks = [identify_mask((case.height, case.width), case.class_pixels, case.mask_crc) for case in cache.cases]
+    moments = [None if case.frame is None else (case.group, case.frame) for case in cache.cases]
+    return find_recoloured(cache.looks_NHW, masks, moments)
 
 
 def _tell_first(problems: Sequence[str]) -> list[str]:

@@ -18,7 +18,7 @@ from segcore.data.content import Content, describe_content, find_nothing_to_lear
 from segcore.data.dividing.copies import find_copies
 from segcore.data.dividing.division import Division
 from segcore.data.dividing.folds import Leakage, Seen, make_folds, measure_leakage
-from segcore.data.dividing.likeness import find_alike
+from segcore.data.dividing.likeness import find_alike, find_recoloured, identify_mask
 from segcore.data.dividing.soundness import count_images_of_folds, find_bare_folds, warn_of_folds
 from segcore.data.dividing.split import FoldSplit
 from segcore.data.names import list_first
@@ -65,6 +65,7 @@ def _recall_content(dataset: DataSet, cache: PixelCache) -> Content:
         sizes=tuple((case.height, case.width) for case in found),
         pixels_NC=np.array([case.class_pixels for case in found], np.int64),
         looks_NHW=cache.own_looks_NHW,
+        masks=tuple(identify_mask((case.height, case.width), case.class_pixels, case.mask_crc) for case in found),
     )
 
 
@@ -86,16 +87,19 @@ def judge_data(content: Content, classes: ClassTable, folds: int, given: FoldSpl
     alike = tuple(tuple(content.cases[place].name for place in group) for group in find_alike(content.looks_NHW))
     kept = tuple(group for group in alike if not _is_standing(group, content))
     copies = find_copies([case.name for case in content.cases])
+    recoloured = _find_recoloured(content)
+    together = (*kept, *copies, *recoloured)
     notes = describe_content(content, classes)
     notes += [*_describe_together("images that look the same, as they are or mirrored", kept, given)]
     notes += [*_describe_together("images that were made of one, by their names", copies, given)]
+    notes += [*_describe_together("images of one mask, as in other colours or weather", recoloured, given)]
     warnings = warn_of_content(content, classes)
     warnings += [_warn_of_standing(group, content) for group in alike if group not in kept]
     problems = list(find_nothing_to_learn(content, classes))
     split, images_of_fold = None, {}
     # Pseudo labels are trained on beside other data, and never divided.
     if not problems and not all(case.pseudo for case in content.cases):
-        seen = Seen(alike=(*kept, *copies), classes_of=_list_scored(content, classes))
+        seen = Seen(alike=together, classes_of=_list_scored(content, classes))
         try:
             split = given or make_folds(content.cases, folds, seen)
         except (ConfigError, DataError) as error:
@@ -142,6 +146,13 @@ def describe_findings(dataset: DataSet, findings: Findings) -> list[tuple[str, b
     ]
     lines += [f"  {note}" for note in (*dataset.notes, *findings.notes)]
     return [*((line, False) for line in lines), *((warning, True) for warning in findings.warnings)]
+
+
+def _find_recoloured(content: Content) -> tuple[tuple[str, ...], ...]:
+    moments = [None if case.frame is None else (case.group, case.frame) for case in content.cases]
+    found = find_recoloured(content.looks_NHW, content.masks, moments)
+    groups = (tuple(content.cases[place].name for place in group) for group in found)
+    return tuple(group for group in groups if not _is_standing(group, content))
 
 
 def _is_standing(group: Sequence[str], content: Content) -> bool:

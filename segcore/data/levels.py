@@ -23,6 +23,8 @@ _WHITE_12_BITS: Final = 4095
 _LARGEST_VALUE: Final = 65535
 _PHOTOMETRIC: Final = 262
 """Where a TIFF says what its levels are: 0 is white in those where this is 0."""
+_DEEP: Final = re.compile(r";16[BLN]")
+"""How Pillow calls channels of 16 bits; 16 bits for all three it calls ;16."""
 _FEW_BITS: Final = re.compile(r"L;([24])")
 """How Pillow calls grey levels of so many bits in a file."""
 
@@ -36,7 +38,7 @@ def has_deep_colours(image: Image.Image) -> bool:
         image: of any colour mode, not loaded yet.
     """
     assert isinstance(image, ImageFile.ImageFile), "it was opened from a file"
-    return image.mode in ("RGB", "RGBA") and any(";16" in str(tile.args) for tile in image.tile)
+    return image.mode in ("RGB", "RGBA") and any(_DEEP.search(str(tile.args)) for tile in image.tile)
 
 
 def require_shallow_colours(image: Image.Image, name: str) -> None:

@@ -62,7 +62,7 @@ def cut_blocks(cases: Sequence[Case], folds: int, alike: Collection[Sequence[str
     ordered = sorted(_drop_idle_frames(cases), key=lambda case: case.order)
     if groups := _list_whole_groups(ordered, folds):
         yield [_build_block(group, whole=True) for group in _join_alike(groups, alike)]
-    strata = _list_strata(ordered)
+    strata = _join_moments(_list_strata(ordered), alike)
     for shortest_cut, parts in _list_cuts(max(map(len, strata), default=0), folds):
         runs = [run for stratum in strata for run in _cut_runs(stratum, parts, shortest_cut)]
         yield [_build_block(run, whole=False) for run in _join_alike(runs, alike)]
@@ -94,6 +94,18 @@ def _list_strata(cases: Sequence[Case]) -> list[list[Case]]:
     for case in sorted(cases, key=lambda case: case.order):
         strata[case.group, case.condition].append(case)
     return list(strata.values())
+
+
+def _join_moments(strata: list[list[Case]], alike: Collection[Sequence[str]]) -> list[list[Case]]:
+    """Return strata of which an image looks like one of another in the same frame as one: a drive in several weathers.
+
+    Cut each for itself, they would have seams at different frames, and what looks alike would join all their runs.
+    """
+    moment_of = {
+        case.name: (case.group, case.frame) for stratum in strata for case in stratum if case.frame is not None
+    }
+    at_once = [names for names in alike if len({moment_of.get(name) for name in names}) == 1 and names[0] in moment_of]
+    return [sorted(stratum, key=lambda case: case.frame or 0) for stratum in _join_alike(strata, at_once)]
 
 
 def list_neighbours(cases: Sequence[Case]) -> list[tuple[Case, Case]]:

@@ -1,12 +1,14 @@
 """Finds images that show the same picture: copies, mirrored copies, copies of another size or compression.
 
+And those of one mask that look roughly alike: one scene in other colours or weather.
+
 Every image is looked at as 32x32 grey levels, and two are the same picture when these correlate. Only those are
 compared that lie near each other in a grid over a few rough features: looks that correlate so much cannot lie further
 apart than a cell is wide, so none is missed. What is done about them says `blocks`.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from itertools import product
 from typing import Final
 
@@ -20,6 +22,13 @@ SIDE: Final = 32
 LEAST_CORRELATION: Final = 0.998
 """Of two looks of one picture: on CamVid copies of half the size or of JPEG quality 20 reach 0.9998, and neighbouring
 frames at most 0.9978."""
+
+_LEAST_ROUGH_CORRELATION: Final = 0.8
+"""Of two looks of one scene that have one mask, too: on CamVid an image of other contrast, hue or light, or with rain
+or noise, reaches 0.81 to 0.9998, and so does 1 of 20 pairs of other images."""
+
+_MOST_OF_ONE_MASK: Final = 64
+"""Images; of more the mask was drawn once for a camera that stands still, or has nothing but the own car."""
 
 _FLAT_LEVELS: Final = 2.0
 _BLOCKS: Final = 4
@@ -66,6 +75,46 @@ def find_alike(looks_NHW: npt.NDArray[np.uint8]) -> list[tuple[int, ...]]:
     for position, group in enumerate(group_of):
         groups[int(root_N[group])].append(position)
     return [tuple(group) for group in groups.values() if len(group) > 1]
+
+
+def identify_mask(size: tuple[int, int], pixels_C: Sequence[int], checksum: int) -> Hashable:
+    """Return what is equal for equal masks alone; None for one of a single class, which tells nothing.
+
+    Args:
+        size: height and width, pixels.
+        pixels_C: pixels of each class, then of void.
+        checksum: of its class indices.
+    """
+    return (size, tuple(pixels_C), checksum) if np.count_nonzero(pixels_C[:-1]) > 1 else None
+
+
+def find_recoloured(
+    looks_NHW: npt.NDArray[np.uint8], masks: Sequence[Hashable], moments: Sequence[Hashable]
+) -> list[tuple[int, ...]]:
+    """Return groups of positions of one mask whose images look roughly alike, or were taken at one moment.
+
+    Such are one image in other colours, or one scene drawn in several weathers; each position is in one group at most.
+
+    Args:
+        looks_NHW: a look of each image.
+        masks: what `identify_mask` returns of each.
+        moments: what is equal for images of one place and time; None: it is not known.
+    """
+    places: dict[Hashable, list[int]] = defaultdict(list)
+    for position, mask in enumerate(masks):
+        places[mask].append(position)
+    places.pop(None, None)
+    groups: list[tuple[int, ...]] = []
+    for found in places.values():
+        if 1 < len(found) <= _MOST_OF_ONE_MASK:
+            shapes_NP = _normalise(looks_NHW[found])
+            taken = [moments[position] for position in found]
+            at_once_NN = np.array([[one is not None and one == other for other in taken] for one in taken])
+            same_NN = np.triu((shapes_NP @ shapes_NP.T >= _LEAST_ROUGH_CORRELATION) | at_once_NN, 1)
+            root_N = np.arange(len(found))
+            _join(root_N, *np.nonzero(same_NN))
+            groups += [tuple(np.array(found)[root_N == root].tolist()) for root in np.unique(root_N)]
+    return sorted(group for group in groups if len(group) > 1)
 
 
 def find_twins(looks_NHW: npt.NDArray[np.uint8], others_MHW: npt.NDArray[np.uint8]) -> dict[int, int]:

@@ -21,9 +21,12 @@ def make_content(*pixels_C, sizes=None):
         Case(name=f"x{number}", image=Path(f"x{number}.jpg"), mask=Path("m"), encoding=ENCODING, group="g")
         for number in range(len(pixels_C))
     )
-    looks_NHW = np.zeros((len(cases), 1, 1), np.uint8)
     return Content(
-        cases=cases, sizes=sizes or ((32, 48),) * len(cases), pixels_NC=np.array(pixels_C), looks_NHW=looks_NHW
+        cases=cases,
+        sizes=sizes or ((32, 48),) * len(cases),
+        pixels_NC=np.array(pixels_C),
+        looks_NHW=np.zeros((len(cases), 1, 1), np.uint8),
+        masks=(None,) * len(cases),
     )
 
 

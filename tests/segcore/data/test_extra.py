@@ -166,6 +166,17 @@ def test_pictures_of_the_real_data_are_refused_whatever_was_done_to_them(make_da
         prepare_caches(real, extra, tmp_path / "cache")
 
 
+def test_a_real_image_in_other_colours_is_refused_by_its_mask(real, extra_folder, tmp_path):
+    with Image.open(real.cases[2].image) as picture:
+        levels_HW3 = np.asarray(picture.convert("RGB").resize((48, 32)), np.float64)
+    noise_HW3 = np.random.default_rng(0).normal(0, 0.25 * levels_HW3.std(), levels_HW3.shape)
+    changed_HW3 = np.clip(levels_HW3 + noise_HW3, 0, 255).astype(np.uint8)
+    Image.fromarray(changed_HW3).save(extra_folder / "seg_train_images" / "other_0003.jpg", quality=95)
+    shutil.copy(real.cases[2].mask, extra_folder / "seg_train_annotations" / "other_0003.png")
+    with pytest.raises(DataError, match=r"1 extra image (?s:.*)other_0003: the same picture as train_0002"):
+        prepare_caches(real, read_extra(real, [extra_folder]), tmp_path / "cache")
+
+
 def test_extra_cases_are_trained_on_and_counted_but_only_real_ones_are_scored(
     real, extra_folder, make_config, tmp_path
 ):

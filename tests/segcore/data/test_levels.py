@@ -80,6 +80,13 @@ def test_levels_of_32_bits_are_refused(tmp_path):
         decode_rgb(tmp_path / "a.tif")
 
 
+def test_mask_of_16_bits_for_three_channels_has_colours(tmp_path):
+    # Red has its highest five bits, which Pillow makes 255.
+    head = struct.pack("<IiiHHIIiiII", 40, 1, 1, 1, 16, 3, 4, 0, 0, 0, 0) + struct.pack("<III", 0xF800, 0x7E0, 0x1F)
+    (tmp_path / "a.bmp").write_bytes(b"BM" + struct.pack("<IHHI", 70, 0, 0, 66) + head + struct.pack("<HH", 0xF800, 0))
+    assert decode_colours(tmp_path / "a.bmp").tolist() == [[[255, 0, 0]]]
+
+
 def test_mask_values_beyond_8_bits_are_named_most_frequent_first(tmp_path):
     values_HW = np.array([[26000, 7, 26001], [300, 26001, 26001], [400, 7, 300]], np.uint16)
     Image.fromarray(values_HW).save(tmp_path / "a.png")

@@ -280,6 +280,18 @@ def test_images_that_look_the_same_stay_together():
     assert sorted(Counter(split.fold_of.values()).values()) == [4, 4, 4]
 
 
+def test_a_drive_that_was_drawn_in_two_weathers_is_cut_at_the_same_frames():
+    # Of the second frames lack, so that runs of it alone would begin elsewhere.
+    clear, fog = range(40), [frame for frame in range(40) if frame not in (0, 1, 2, 17, 30)]
+    cases = _cases(*_drive(*clear), *_drive(*fog, time="fog"))
+    name_of = {(case.condition, case.frame): case.name for case in cases}
+    split = make_folds(cases, 4, Seen(alike=tuple((name_of["day", frame], name_of["fog", frame]) for frame in fog)))
+    assert all(split.fold_of[name_of["day", frame]] == split.fold_of[name_of["fog", frame]] for frame in fog)
+    # Eight runs have seven seams: those of single frames would have 39, in both weathers.
+    assert measure_leakage(cases, split).divided_neighbours <= 14
+    assert sorted(Counter(split.fold_of.values()).values())[0] >= 16
+
+
 def test_every_fold_has_the_scored_classes_that_enough_blocks_have():
     # Pedestrians in the first two of every seven blocks: dealt in turn they would all be in folds 0 and 1.
     cases = _cases(*_drive(*[None] * 28))

@@ -2,7 +2,14 @@ import cv2
 import numpy as np
 import pytest
 
-from segcore.data.dividing.likeness import LEAST_CORRELATION, find_alike, find_twins, look_at
+from segcore.data.dividing.likeness import (
+    LEAST_CORRELATION,
+    find_alike,
+    find_recoloured,
+    find_twins,
+    identify_mask,
+    look_at,
+)
 from segcore.data.picture_files import encode_jpeg
 
 
@@ -114,3 +121,22 @@ def test_grid_misses_no_pair_that_correlates():
     reached_NN = np.linalg.matrix_power(alike_NN.astype(float), 60) > 0
     wanted = {tuple(np.flatnonzero(row).tolist()) for row in reached_NN if row.sum() > 1}
     assert set(groups) == wanted
+
+
+def recolour(image_HW3):
+    """Return a street at night, in which it is raining: far from a copy."""
+    dark_HW3 = (image_HW3 / 255.0) ** 2.2 * np.array([0.5, 0.6, 0.9]) * 255
+    return np.clip(dark_HW3 + np.random.default_rng(0).normal(0, 25, image_HW3.shape), 0, 255).astype(np.uint8)
+
+
+def test_images_of_one_mask_that_look_roughly_alike_are_one_scene():
+    street_HW3, others = draw_street(0), [draw_street(1), draw_street(2)]
+    looks_NHW = np.stack([look_at(one) for one in (street_HW3, *others, recolour(street_HW3))])
+    assert find_alike(looks_NHW) == []
+    mask, nowhen = identify_mask((240, 320), (76000, 800, 0), 7), [None] * 4
+    assert find_recoloured(looks_NHW, [mask] * 4, nowhen) == [(0, 3)]
+    # Of another mask, or of one that says nothing, they may be other streets.
+    assert find_recoloured(looks_NHW, [mask, mask, mask, identify_mask((240, 320), (76000, 800, 0), 8)], nowhen) == []
+    assert find_recoloured(looks_NHW, [identify_mask((240, 320), (0, 76800, 0), 7)] * 4, nowhen) == []
+    # In fog nothing may be left to see of a frame.
+    assert find_recoloured(looks_NHW, [mask] * 4, ["5", "5", None, "6"]) == [(0, 1, 3)]

@@ -179,8 +179,7 @@ def answer_use(record: Record) -> Answer:
 
 def _tell_values(name: str, values: Sequence[ValueStanding]) -> str:
     first, second = values[0], values[1]
-    sure = f"first in {first.leads:.0%} of resamples"
-    sure = "of too few trials to tell" if max(each.leads for each in values) == 0 else sure
+    sure = f"first in {first.leads:.0%} of resamples" if first.leads else "of too few trials to tell"
     return (
         f"Of {name}, {first.value} ranks highest ({count_words(first.trials, 'trial')}, {sure}), "
         f"then {second.value} ({second.trials})"

@@ -189,3 +189,10 @@ def test_a_model_of_an_earlier_winner_is_called_so(make_record, make_best, histo
     away = "/streets/retrain away and retrain for the new one."
     assert "It is of an earlier winner: move /" in answer.certainty
     assert answer.certainty.endswith(away), "with its journal, which names whom it is of"
+
+
+def test_a_value_of_a_single_trial_is_not_told_by_resamples_that_leave_it_out(make_record, make_trials):
+    drawn = [("resnet34", 0.9), ("resnet18", 0.5), ("resnet18", 0.4), ("resnet50", 0.3), ("resnet50", 0.2)]
+    history = make_trials(*({"params": {"backbone": name}, "ious": [iou]} for name, iou in drawn))
+    told = answer_choices(make_record(history), ()).sentence
+    assert "Of backbone, resnet34 ranks highest (1 trial, of too few trials to tell), then resnet18 (2)." in told

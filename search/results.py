@@ -70,7 +70,7 @@ class Results:
 
     def __repr__(self) -> str:
         # Notebooks show it, and the record alone fills pages.
-        best = self.trials["score"].max()
+        best = self.trials.loc[self.trials["rank"] == 1, "score"].max()
         told = f"best {self.metric} {best:.4f}" if best == best else "no score yet"
         return (
             f"<search {self.name!r}: {count_words(len(self.trials), 'trial')}, "

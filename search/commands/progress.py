@@ -11,9 +11,10 @@ from rich.console import RenderableType
 from rich.live import Live
 
 from search.commands.console import PlainConsole, console
-from search.commands.tables import describe_reason, describe_score, tell_last_line
+from search.commands.tables import describe_reason, describe_score
 from search.insight.words import describe_values
 from search.memory.history import History, TrialRecord
+from search.memory.outcome import tell_last_line
 
 _LOG_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 2.0

@@ -23,6 +23,7 @@ from search.place import DEFAULT_STORAGE
 from search.settings import SearchSettings
 from search.verdict.selection import choose_best
 from segcore.counting import count_words
+from segcore.errors import ConfigError
 
 _NARROW: Final = (0, 1, 3, 4, 5, 7)
 """Columns that are shown where there is no room for all."""
@@ -59,6 +60,7 @@ def replay(
     settings = read_what(folder)
     history = read_history(folder.search_stage.journal, settings.metric)
     best = choose_best(history, settings)
+    _require_rungs(grace_epochs or (), settings)
     rows = replay_settings(history, settings, grace_epochs or (), reduction_factor or ())
     grace = suggest_grace(read_whole_curves(history))
     if as_json:
@@ -73,6 +75,16 @@ def replay(
     own = replay_decisions(history, settings, settings.resolved_grace_epochs, settings.reduction_factor)
     console.print(_describe_match(history, own), soft_wrap=True)
     console.print(_describe_grace(grace, settings.resolved_grace_epochs), soft_wrap=True)
+
+
+def _require_rungs(grace_epochs: Sequence[int], settings: SearchSettings) -> None:
+    """Refuse a first rung at which nobody could be stopped; the search's own may be such a one."""
+    late = [each for each in grace_epochs if each >= settings.epochs and each != settings.resolved_grace_epochs]
+    if late:
+        raise ConfigError(
+            f"--grace-epochs {late[0]}: trials of this search have {count_words(settings.epochs, 'epoch')}, and at the "
+            "last one nobody is stopped; give fewer."
+        )
 
 
 def _fill(settings: SearchSettings, grace: Grace, rows: Sequence[Decisions]) -> ReplayDocument:
@@ -136,9 +148,9 @@ def _describe_match(history: History, own: Decisions) -> str:
     if not unlike:
         stopped = count_words(len(own.stopped), "trial")
         return f"The search's own settings, replayed, leave the same {stopped} stopped after the same epochs."
-    numbers = ", ".join(map(str, unlike))
+    numbers = ("trial " if len(unlike) == 1 else "trials ") + ", ".join(map(str, unlike))
     return (
-        f"The search's own settings, replayed, decide otherwise on trials {numbers}: a worker came free later than is "
+        f"The search's own settings, replayed, decide otherwise on {numbers}: a worker came free later than is "
         "assumed, a trial failed, or the search was interrupted or extended. The table is only near the truth."
     )
 

@@ -4,7 +4,6 @@ The tables of its winner are in `verdict_tables`.
 """
 
 import re
-from textwrap import shorten
 from typing import Any, Final
 
 from rich import box
@@ -20,7 +19,7 @@ from search.insight.time_left import count_at_once, estimate_seconds_left, estim
 from search.insight.words import describe_seconds, describe_values
 from search.memory.history import History, TrialRecord
 from search.memory.moment import now
-from search.memory.outcome import Outcome
+from search.memory.outcome import Outcome, tell_last_line
 from search.place import Place, place_values
 from search.settings import SearchSettings, settings_values
 from search.storage import name_storage
@@ -29,7 +28,6 @@ from search.tracking_uri import mask_uri
 WIDE: Final = 100
 """Columns of a terminal from which on tables have all of theirs; with fewer they have those that tell most."""
 _TOLD_WARNINGS: Final = 3
-_TOLD_LETTERS: Final = 200
 _RANKED: Final = re.compile(r"^.* after epoch (\d+) is (rank \d+ of \d+)(?:(; none .*)|;.*)$")
 """What ASHA says, of which the score and the share stand elsewhere."""
 _ALONE: Final = re.compile(r"^rank 1 of 1 (after epoch \d+)$")
@@ -202,11 +200,6 @@ def describe_reason(trial: TrialRecord) -> str:
     """Return in a line why a trial ended as it did, or is to end."""
     told = _RANKED.sub(r"\2 after epoch \1\3", tell_last_line(trial.message or trial.pruned))
     return _ALONE.sub(r"first \1, with none to compare with yet", told)
-
-
-def tell_last_line(message: str) -> str:
-    """Return what a message, such as a traceback, says last, in a line that is not too long."""
-    return shorten(message.strip().rpartition("\n")[2], _TOLD_LETTERS, placeholder=" ...")
 
 
 def _describe_trial(trial: TrialRecord, *, reasons: bool, trainings: bool) -> Text:

@@ -179,8 +179,7 @@ def answer_use(record: Record) -> Answer:
 
 def _tell_values(name: str, values: Sequence[ValueStanding]) -> str:
     first, second = values[0], values[1]
-    sure = f"first in {first.leads:.0%} of resamples"
-    sure = "of too few trials to tell" if max(each.leads for each in values) == 0 else sure
+    sure = f"first in {first.leads:.0%} of resamples" if first.leads else "of too few trials to tell"
     return (
         f"Of {name}, {first.value} ranks highest ({count_words(first.trials, 'trial')}, {sure}), "
         f"then {second.value} ({second.trials})"
@@ -225,10 +224,10 @@ def _confirming(record: Record) -> tuple[str, ...]:
 
 def _closer_look(record: Record, confirmed: Confirmation) -> tuple[str, ...]:
     """Return the command that trains winner and rivals on one further fold, or seed, more than now."""
-    is_sure = confirmed.rounds > 1 and not confirmed.rivals
     has_more = record.settings.folds == 1 or confirmed.rounds + 1 < record.settings.folds
-    options = "--top", str(max(2, len(confirmed.rivals) + 1)), "--folds", str(confirmed.rounds + 1)
-    return (record.folder.command("confirm", *options),) if has_more and not is_sure else ()
+    # Of the best as many as before: the winner may be the last of them. Who has no rival is trained no further.
+    command = record.folder.command("confirm", "--folds", str(confirmed.rounds + 1))
+    return (command,) if has_more and confirmed.rivals else ()
 
 
 def _name_share(factor: int) -> str:

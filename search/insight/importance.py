@@ -28,6 +28,8 @@ _RESAMPLED_TRIALS: Final = 150
 _TREES: Final = 16
 _FEW_VALUES: Final = 4
 _DECADE: Final = 10
+_FARTHEST: Final = 3e38
+"""A forest's numbers have 32 bits."""
 _LOST: Final = (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY)
 """Ends that a configuration brings about; it stands below all others, whatever its scores were."""
 _GOT_SOMEWHERE: Final = (Outcome.FINISHED, Outcome.STOPPED, Outcome.PRUNED)
@@ -151,7 +153,9 @@ def _summarise(name: str, shares: Sequence[float]) -> Importance:
 
 
 def _scalar(value: Any) -> Any:
-    """Return a choice as Optuna takes it; a list, as JSON holds a tuple, becomes its text."""
+    """Return a choice as Optuna and its forest take it; a list, as JSON holds a tuple, becomes its text."""
+    if isinstance(value, int | float) and abs(value) > _FARTHEST:
+        return math.copysign(_FARTHEST, value)
     return value if isinstance(value, int | float | str | None) else str(value)
 
 

@@ -57,7 +57,8 @@ def worker_seconds(trial: TrialRecord) -> float:
     times = [trial.started, *sorted(record.time for record in trial.epochs.values())]
     if trial.epochs and all("seconds" in record.metrics for record in trial.epochs.values()):
         return sum(record.metrics["seconds"] for record in trial.epochs.values())
-    if trial.ended is not None:
+    # A person ends a trial as it reports, or while it waits.
+    if trial.ended is not None and trial.outcome is not Outcome.PRUNED:
         times.append(trial.ended)
     return sum(max(0.0, after - before) for before, after in pairwise(times))
 

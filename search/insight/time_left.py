@@ -55,6 +55,9 @@ def _estimate_by_epochs(history: History, settings: SearchSettings, at_once: int
     paces = [pace for trial in history.in_order if (pace := _pace(trial)) is not None]
     if not paces:
         return None
+    # Of those that wait some are promoted; who failed goes on no more.
+    if len(history.trials) >= settings.trials and not history.unfinished and not history.count(Outcome.STOPPED):
+        return 0.0
     trained = [trial.last_epoch for trial in history.in_order]
     expected = max(len(history.unfinished), expect_epochs(settings) - sum(trained))
     # However many workers there are, one trial has yet to get to the end.

@@ -1,7 +1,10 @@
 """How a trial can end, and what is told of a long reason."""
 
 from enum import StrEnum
+from textwrap import shorten
 from typing import Final
+
+_LINE_LETTERS: Final = 200
 
 
 class Outcome(StrEnum):
@@ -32,3 +35,8 @@ def tell_end(message: str, letters: int = 1000) -> str:
     _, _, lines = message[-letters - 1 :].partition("\n")
     _, _, words = message[-letters - 1 :].partition(" ")
     return f"... {lines or words or message[-letters:]}"
+
+
+def tell_last_line(message: str) -> str:
+    """Return what a message, such as a traceback, says last, in a line that is not too long."""
+    return shorten(message.strip().rpartition("\n")[2], _LINE_LETTERS, placeholder=" ...")

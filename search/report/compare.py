@@ -9,6 +9,7 @@ from search.insight.record import Record
 from search.insight.side_by_side import compare_winners, list_differences, list_settings, tell_ahead
 from search.insight.spending import worker_seconds
 from search.insight.words import describe_seconds, describe_values
+from search.memory.outcome import FAILURES
 from search.report.axes import Axis, span
 from search.report.draw import Plot
 from search.report.look import SCRIPT, STYLE
@@ -126,24 +127,27 @@ def _questions(both: Sequence[Matter]) -> Section:
 
 def _course(both: Sequence[Matter]) -> Section:
     hint = "The best score so far against what it had cost by then, and every trial's curve."
-    if not all(matter.scored for matter in both):
-        return Section(title="Score against cost", hint=hint, content=paragraph("One has no score yet."))
+    if not all(matter.history.eligible for matter in both):
+        return Section(title="Score against cost", hint=hint, content=paragraph("One has no score that can win yet."))
     shown = [card("Best score by cost", _cost_chart(both)), card("Learning curves", _curves_chart(both))]
     return Section(title="Score against cost", hint=hint, content=cards(shown))
 
 
 def course_by_cost(matter: Matter) -> list[tuple[float, float]]:
-    """Return each new best score with the hours of devices that the search had taken by then."""
+    """Return each new best score of trials that may win, with the hours of devices that all had taken by then."""
     factor = (matter.record.place.gpus_per_trial or matter.record.place.cpus_per_trial) / _HOUR_SECONDS
     records = []
     for trial in matter.history.in_order:
         # Where epochs do not say what they took, the mean of all.
         mean = worker_seconds(trial) / max(1, len(trial.epochs))
-        records += [(each.time, each.score, each.metrics.get("seconds", mean)) for each in trial.epochs.values()]
+        may_win = trial.outcome not in FAILURES
+        records += [
+            (each.time, each.score, each.metrics.get("seconds", mean), may_win) for each in trial.epochs.values()
+        ]
     hours, best, course = 0.0, float("-inf"), []
-    for _, score, seconds in sorted(records):
+    for _, score, seconds, may_win in sorted(records):
         hours += seconds * factor
-        if score > best:
+        if may_win and score > best:
             best = score
             course.append((hours, score))
     return [*course, (hours, best)] if course else []

@@ -86,6 +86,6 @@ def _tell(matter: Matter, trial: TrialRecord) -> str:
     score = f"{matter.metric} {best.score:.4f} at epoch {best.epoch}" if best else "no score"
     chosen = ", ".join(f"{name} {_choice_cell(value).text}" for name, value in trial.params.items())
     reason = next((each.verdict for each in reversed(trial.epochs.values()) if each.verdict), "") or trial.message
-    state = f"trial {trial.number}{won}: {trial.state}, {trial.last_epoch} epochs"
+    state = f"trial {trial.number}{won}: {trial.state}, {count_words(trial.last_epoch, 'epoch')}"
     lines = [state, score, chosen, tell_end(reason, _TOLD_LETTERS), trial.note[:_TOLD_LETTERS]]
     return "\n".join(line for line in lines if line)

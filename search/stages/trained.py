@@ -8,7 +8,7 @@ from search.folder import StageFolder
 from search.memory.events import Asked, Warned
 from search.memory.history import History, TrialRecord
 from search.memory.journal import Journal
-from search.memory.outcome import Outcome
+from search.memory.outcome import Outcome, tell_end, tell_last_line
 from search.run.trial import STATE_FILE
 from search.settings import describe_damage
 from segcore.errors import CheckpointError
@@ -40,7 +40,7 @@ def winner_trainings(history: History) -> list[TrialRecord]:
     trials = [trial for trial in history.in_order if trial.source is None]
     for trial in trials:
         if trial.outcome is not Outcome.FINISHED:
-            said = f"{trial.outcome}: {trial.message}" if trial.outcome else "it has not finished"
+            said = f"{trial.outcome}: {tell_end(trial.message)}" if trial.outcome else "it has not finished"
             raise CheckpointError(
                 f"Fold {trial.fold} was not retrained ({said}); mend the cause and run the retraining again."
             )
@@ -51,7 +51,7 @@ def find_failure(trainings: Sequence[TrialRecord]) -> str:
     """Say which of a configuration's trainings has no network and why; empty when all have."""
     for trial in trainings:
         if trial.outcome is not Outcome.FINISHED:
-            return f"fold {trial.fold}: {trial.outcome or 'not finished'} {trial.message}".rstrip()
+            return f"fold {trial.fold}: {trial.outcome or 'not finished'} {tell_last_line(trial.message)}".rstrip()
     return ""
 
 

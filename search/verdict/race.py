@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from statistics import mean, median
 
 from search.memory.history import EpochRecord, History, TrialRecord
-from search.memory.outcome import Outcome
+from search.memory.outcome import Outcome, tell_last_line
 from search.settings import SearchSettings
 from search.verdict.comparison import (
     Interval,
@@ -116,7 +116,8 @@ class _Race:
         training, place = self.trainings.get((number, missing)), name_round(missing, self.settings)
         if training is None or training.outcome is None:
             return f"others overtook it in the search before it was trained {place}"
-        return f"its training {place} has no score ({training.outcome}: {training.message}".rstrip(": ") + ")"
+        why = f"{training.outcome}: {tell_last_line(training.message)}".rstrip(": ")
+        return f"its training {place} has no score ({why})"
 
     def _dismiss_behind(self) -> None:
         staying, scores = self.staying, self._scores()

@@ -1,6 +1,7 @@
 """The tables and arrays that notebooks get, and the notebook itself, on a small recorded search."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -88,6 +89,12 @@ def test_a_search_is_loaded_by_its_name(found):
 def test_a_notebook_shows_results_in_a_line(found):
     best = f"{found.trials['score'].max():.4f}"
     assert repr(found) == f"<search 'demo': 11 trials, best iou {best}; see .trials, .curves, .stops, .winner>"
+
+
+def test_a_score_of_what_failed_is_not_shown_as_the_best(found, make_trials):
+    trials = tabulate_trials(make_trials({"ious": [0.9], "outcome": "failed"}, {"ious": [0.5]}))
+    assert "best iou 0.5000;" in repr(replace(found, trials=trials))
+    assert "no score yet" in repr(replace(found, trials=trials.iloc[:1]))
 
 
 def test_an_unknown_search_is_refused_with_those_there_are(storage):

@@ -11,7 +11,7 @@ from search.commands.console import console
 from search.folder import SearchFolder
 from search.place import write_place
 from search.settings import write_settings
-from segcore.errors import CheckpointError
+from segcore.errors import CheckpointError, ConfigError
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_winner_that_is_stopped_is_told_with_what_is_left(replay):
 def test_decisions_that_cannot_be_repeated_are_told(replay):
     """With the second at the rung the first goes on; the record says that it never did."""
     text = replay([((0.6,), "stopped by ASHA"), ((0.5,), "stopped by ASHA")])
-    assert "decide otherwise on trials 0: " in text
+    assert "decide otherwise on trial 0: " in text
 
 
 def test_ranks_that_settle_late_are_told(replay):
@@ -84,6 +84,11 @@ def test_ranks_that_settle_late_are_told(replay):
 def test_search_without_a_score_has_nothing_to_replay(replay):
     with pytest.raises(CheckpointError, match="has no trial with a score yet"):
         replay([((), "failed")])
+
+
+def test_a_first_rung_at_which_nobody_could_be_stopped_is_refused(replay):
+    with pytest.raises(ConfigError, match=r"--grace-epochs 3: trials of this search have 3 epochs"):
+        replay(UPSET, "--grace-epochs", "3")
 
 
 def test_replay_as_json_marks_the_settings_of_the_search(replay):

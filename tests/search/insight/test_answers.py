@@ -88,7 +88,7 @@ def test_a_search_that_goes_on_is_not_told_to_confirm(make_record, make_best, ma
     ("rivals", "told", "command"),
     [
         ([], "No: it was trained anew, and stays ahead", ""),
-        ([1], "It may be: others cannot be told from it", "--top 2 --folds 3"),
+        ([1], "It may be: others cannot be told from it", "confirm streets --folds 3"),
     ],
 )
 def test_a_confirmed_winner_is_luck_or_not_by_its_rivals(make_record, make_best, history, rivals, told, command):
@@ -100,29 +100,19 @@ def test_a_confirmed_winner_is_luck_or_not_by_its_rivals(make_record, make_best,
 
 
 @pytest.mark.parametrize(
-    ("division", "rounds", "told", "command"),
+    ("division", "rounds", "told", "has_more"),
     [
-        (
-            {"folds": 5},
-            {"folds": [1]},
-            "Probably not: it was trained anew on one further fold, and stays ahead",
-            "--folds 2",
-        ),
-        ({"folds": 2}, {"folds": [1]}, "Probably not: it was trained anew on one further fold, and stays ahead", ""),
-        (
-            {"split": "official", "folds": 1},
-            {"folds": [], "further_seeds": [1]},
-            "Probably not: it was trained anew with one further seed",
-            "--folds 2",
-        ),
+        ({"folds": 5}, {"folds": [1]}, "on one further fold, and stays ahead", True),
+        ({"folds": 2}, {"folds": [1]}, "on one further fold, and stays ahead", False),
+        ({"split": "official", "folds": 1}, {"folds": [], "further_seeds": [1]}, "with one further seed", True),
     ],
 )
-def test_one_further_training_does_not_rule_luck_out(make_record, make_best, history, division, rounds, told, command):
-    record = make_record(history, best=make_best(rivals=[], **rounds), settings=division)
-    answer = answers_of(record)["luck"]
-    assert answer.sentence.startswith(told)
-    assert bool(answer.commands) == bool(command)
-    assert command in " ".join(answer.commands)
+def test_one_further_training_does_not_rule_luck_out(make_record, make_best, history, division, rounds, told, has_more):
+    alone = answers_of(make_record(history, best=make_best(rivals=[], **rounds), settings=division))["luck"]
+    assert alone.sentence.startswith(f"Probably not: it was trained anew {told}")
+    assert alone.commands == (), "nobody is left to train it beside"
+    beside = answers_of(make_record(history, best=make_best(rivals=[1], **rounds), settings=division))["luck"]
+    assert [" confirm streets --folds 2 " in command for command in beside.commands] == [True] * has_more
 
 
 def test_no_closer_look_is_offered_where_every_fold_was_looked_at(make_record, make_best, history):
@@ -189,3 +179,10 @@ def test_a_model_of_an_earlier_winner_is_called_so(make_record, make_best, histo
     away = "/streets/retrain away and retrain for the new one."
     assert "It is of an earlier winner: move /" in answer.certainty
     assert answer.certainty.endswith(away), "with its journal, which names whom it is of"
+
+
+def test_a_value_of_a_single_trial_is_not_told_by_resamples_that_leave_it_out(make_record, make_trials):
+    drawn = [("resnet34", 0.9), ("resnet18", 0.5), ("resnet18", 0.4), ("resnet50", 0.3), ("resnet50", 0.2)]
+    history = make_trials(*({"params": {"backbone": name}, "ious": [iou]} for name, iou in drawn))
+    told = answer_choices(make_record(history), ()).sentence
+    assert "Of backbone, resnet34 ranks highest (1 trial, of too few trials to tell), then resnet18 (2)." in told

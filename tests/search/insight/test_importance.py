@@ -154,3 +154,10 @@ def test_epoch_without_a_score_counts_with_that_before_it_and_the_first_with_tha
         script.end(0)
 
     assert read_known(make_history(write))[1] == [[0.2, 0.2, 0.2, 0.4]]
+
+
+def test_a_number_beyond_the_reach_of_a_forest_ends_no_report(make_trials):
+    draw = random.Random(1)
+    trials = ({"params": {"clip": draw.uniform(0, 1e300)}, "ious": [draw.random()]} for _ in range(15))
+    history = make_trials({"params": {"clip": 0.0}, "ious": [0.5]}, *trials)
+    assert {each.name for each in measure_importance(history, 1)} == {"clip", CHANCE}

@@ -29,6 +29,11 @@ def test_the_most_frequent_end_is_told_first(make_trials):
     assert [each.end for each in account(history)] == ["pruned", "failed"]
 
 
+def test_a_trial_that_is_pruned_while_it_waits_takes_no_time_of_a_worker(make_trials):
+    history = make_trials({"ious": [], "outcome": "pruned"}, {"ious": [0.1], "outcome": "pruned"})
+    assert [(each.trials, each.seconds) for each in account(history)] == [(2, 10.0)]
+
+
 def test_time_that_epochs_report_is_taken_where_they_do(make_trials):
     history = make_trials({"ious": [0.1, 0.2]})
     epochs = history.trials[0].epochs

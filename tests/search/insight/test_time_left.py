@@ -87,6 +87,14 @@ def test_nothing_is_left_of_a_search_whose_trials_have_ended(make_settings):
     assert estimate_seconds_left(history_of(*trained(0, 0.0, 50.0)), make_settings(trials=1), 1) == 0
 
 
+def test_nothing_is_left_of_a_search_whose_trials_have_all_failed(make_settings, make_trials):
+    settings = make_settings(trials=2, epochs=9)
+    lost, stopped = ({"ious": [0.1, 0.2], "outcome": outcome} for outcome in ("diverged", "stopped by ASHA"))
+    assert estimate_seconds_left(make_trials(lost, lost), settings, 1) == 0
+    # Of those that wait one goes on to its end.
+    assert estimate_seconds_left(make_trials(lost, stopped), settings, 1) > 0
+
+
 def test_trials_that_run_now_are_counted():
     history = history_of(
         Opened(cache_key="key", time=0.0), *trained(0, 0.0, 10.0), *trained(1, 0.0, 10.0), *trained(2, 0.0, 10.0),

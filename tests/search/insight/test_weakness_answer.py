@@ -84,3 +84,10 @@ def test_before_the_first_epoch_nothing_fails(make_record, make_trials):
     answer = answer_weakness(make_record(make_trials({"ious": [], "outcome": None})))
     assert (answer.sentence, answer.certainty) == ("Nothing was scored yet.", "The first epoch brings a score.")
     assert answer.commands == ()
+
+
+def test_the_command_that_shows_errors_reads_the_data_as_the_search_did(retrained_record):
+    place = retrained_record.place
+    for layout, told in (("pairs", f"{place.data} errors.html --layout pairs"), ("", f"{place.data} errors.html")):
+        (command,) = answer_weakness(replace(retrained_record, place=replace(place, layout=layout))).commands
+        assert command.endswith(told)

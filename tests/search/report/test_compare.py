@@ -5,6 +5,7 @@ import pytest
 
 from search.insight.record import read_record
 from search.memory.history import History
+from search.memory.outcome import Outcome
 from search.report.compare import course_by_cost, render_comparison
 from tests.search.report.conftest import gather_quickly
 from tests.search.report.simulated import simulate_search
@@ -39,6 +40,11 @@ def test_a_search_that_has_not_begun_has_a_place_beside_another(both, make_recor
         assert "There are no two winners yet." in page
 
 
+def test_of_a_search_whose_trials_all_failed_no_course_is_drawn(both, make_record, make_trials):
+    failed = gather_quickly(make_record(make_trials({"ious": [0.5], "outcome": "failed"})))
+    assert "One has no score that can win yet." in render_comparison(both[0], failed, "now")
+
+
 def test_the_course_of_scores_is_told_by_what_devices_took(make_record, make_trials):
     history = make_trials({"ious": [0.3, 0.2]}, {"ious": [0.5, None]})
     for trial in history.in_order:
@@ -47,3 +53,7 @@ def test_the_course_of_scores_is_told_by_what_devices_took(make_record, make_tri
     # Half an hour each on half a GPU; the last point is where all has been trained.
     course = course_by_cost(gather_quickly(make_record(history, place={"gpus_per_trial": 0.5})))
     assert course == [(0.25, 0.3), (0.75, 0.5), (1.0, 0.5)]
+    # One that failed costs as much, and can win nothing.
+    history.trials[1] = replace(history.trials[1], outcome=Outcome.FAILED)
+    course = course_by_cost(gather_quickly(make_record(history, place={"gpus_per_trial": 0.5})))
+    assert course == [(0.25, 0.3), (1.0, 0.3)]

@@ -9,6 +9,7 @@ def test_a_trial_that_trains_slower_than_it_could_says_why(make_record, make_mat
     history.trials[1] = replace(history.trials[1], note="the network is not compiled (RuntimeError: no compiler)")
     told = str(told_trials(make_matter(make_record(history))))
     assert told.count("the network is not compiled") == 1
+    assert "finished, 1 epoch\\n" in told
     assert told.index("trial 1") < told.index("the network is not compiled")
 
 

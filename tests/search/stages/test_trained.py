@@ -51,7 +51,7 @@ def test_a_configuration_fails_with_its_first_training_that_has_no_network(train
     assert find_failure(trainings.in_order[:1]) == ""
     assert find_failure(trainings.in_order) == "fold 0: not finished"
     script.end(1)
-    script.end(2, "out of memory", "at batch_size=8")
+    script.end(2, "out of memory", "Traceback:\n  ...\nat batch_size=8")
     assert find_failure(trainings.in_order) == "fold 1: out of memory at batch_size=8"
 
 

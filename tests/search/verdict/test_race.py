@@ -143,7 +143,8 @@ def test_loser_by_the_interval_over_folds_is_dismissed_after_the_second_fold(rac
 def test_training_that_failed_dismisses_its_configuration_with_the_reason(race, outcome, message):
     race.searched(0.8, 0.75, 0.74)
     # What it reached before it failed is no score of the whole training.
-    race.trained(0, 1, 0.9, outcome=outcome, message=message)
+    # Of a traceback the last line tells.
+    race.trained(0, 1, 0.9, outcome=outcome, message=f"Traceback:\n  ...\n{message}\n")
     race.trained(1, 1, 0.6)
     race.trained(2, 1, 0.6)
     decision = race.decide()

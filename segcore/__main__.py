@@ -20,7 +20,8 @@ from segcore.commands.prediction import predict, tune_predict
 from segcore.commands.reuse import export, pseudo_label
 from segcore.commands.strict import StrictCommand
 from segcore.commands.training import fields, train
-from segcore.errors import LeftOutError, StorageError, StreetError
+from segcore.errors import DeviceMemoryError, LeftOutError, StorageError, StreetError
+from segcore.machine import is_memory_error
 from segcore.version import VERSION
 
 app = typer.Typer(
@@ -78,6 +79,14 @@ def main() -> None:
     except OSError as error:
         # A file or a disk that fails is the user's to mend, wherever it is noticed.
         print_error(StorageError(f"{error}; make room, or choose another file or folder."))
+        raise SystemExit(2) from None
+    except (RuntimeError, MemoryError) as error:
+        if not is_memory_error(error):
+            raise
+        # What computes names what it can do without; here a network was sent to a device that others have filled.
+        first = (str(error) or type(error).__name__).partition("\n")[0].rstrip(".")
+        told = f"There is too little memory ({first}); end what else uses the device, or use --device cpu."
+        print_error(DeviceMemoryError(told))
         raise SystemExit(2) from None
 
 

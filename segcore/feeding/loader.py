@@ -137,7 +137,10 @@ def name_killed_loaders() -> Iterator[None]:
 
 
 def collate(samples: Sequence[Sample]) -> _Collated:
-    """Stack samples; smaller ones are padded at the bottom and right, grey in the image and void in the target."""
+    """Stack samples; smaller ones are padded on all sides, grey in the image and void in the target.
+
+    What a device turns and mirrors around the middle of a batch so stays around the middle of each sample.
+    """
     height = max(sample.target_HW.shape[0] for sample in samples)
     width = max(sample.target_HW.shape[1] for sample in samples)
     images_NHW3 = _reserve(len(samples), height, width, 3)
@@ -147,8 +150,9 @@ def collate(samples: Sequence[Sample]) -> _Collated:
     targets.fill(VOID)
     for position, sample in enumerate(samples):
         rows, columns = sample.target_HW.shape
-        images[position, :rows, :columns] = sample.image_HW3
-        targets[position, :rows, :columns] = sample.target_HW
+        top, left = (height - rows) // 2, (width - columns) // 2
+        inside = (position, slice(top, top + rows), slice(left, left + columns))
+        images[inside], targets[inside] = sample.image_HW3, sample.target_HW
     return images_NHW3, target_NHW, _stack_changes(samples)
 
 

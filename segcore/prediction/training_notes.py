@@ -89,7 +89,9 @@ def _parse_folds(notes: Mapping[str, Any], members: int) -> tuple[tuple[int, ...
     if left_out is None:
         # Older models have one member per fold, and their notes no left_out.
         left_out = [fold] if isinstance(folds, int) else folds
-    if not isinstance(left_out, list) or len(left_out) != members or not all(isinstance(one, int) for one in left_out):
+    if not members or not isinstance(left_out, list) or len(left_out) != members:
+        return (), 0
+    if not all(isinstance(one, int) for one in left_out):
         return (), 0
     # Several members may have left out one fold.
     stated = folds if isinstance(folds, int) else len(set(map(str, folds))) if isinstance(folds, list) else 0

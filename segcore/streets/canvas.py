@@ -91,7 +91,8 @@ class View:
         """Return the columns and rows (N, 2) of points in metres, pixels of the picture."""
         ahead_N = np.maximum(points_N3[:, 2], NEAREST_M)
         right_N = points_N3[:, 0] - self.x_m + 0.5 * self.curvature * ahead_N**2
-        focal = 0.85 * self.width
+        # By the width alone, the near street would end above the last rows of a tall picture.
+        focal = 0.85 * max(self.width, self.height)
         columns_N = self.width * (0.5 + self.yaw) + focal * right_N / ahead_N
         rows_N = self.horizon_row + focal * (CAMERA_HEIGHT_M - points_N3[:, 1]) / ahead_N
         return np.array([columns_N, rows_N]).T

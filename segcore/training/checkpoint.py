@@ -13,7 +13,7 @@ from torch import Tensor
 from segcore.config import TrainConfig
 from segcore.errors import CheckpointError, StorageError
 from segcore.expressions import translate_first_losses
-from segcore.machine import Machine
+from segcore.machine import Machine, is_memory_error
 from segcore.networks.model import build_architecture
 from segcore.regular import open_regular
 from segcore.replacing import replacing
@@ -103,6 +103,8 @@ def load_state(
         load_learnt(state, content["learnt"])
     # torch raises errors of many types for tensors that belong elsewhere.
     except Exception as error:
+        if is_memory_error(error):
+            raise
         raise _unreadable(file, error) from error
     state.snapshots = content["snapshots"]
     state.batch_size = content["batch_size"]

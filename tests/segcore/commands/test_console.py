@@ -3,8 +3,10 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from rich.table import Table
 
+import segcore.__main__
 import segcore.commands
 from segcore.commands.console import PlainConsole, console, error_console, make_folder, print_error
 from segcore.errors import DataError, StorageError
@@ -55,6 +57,24 @@ def test_escapes_in_an_error_are_written_out(capsys):
 def test_what_a_name_has_that_ends_lines_elsewhere_is_written_out(capsys):
     print_error(DataError("/data cannot be used:", ["a\r\x0bb\x85c.png: is damaged"]))
     assert capsys.readouterr().err == "/data cannot be used:\n  - a\\r\\x0bb\\x85c.png: is damaged\n"
+
+
+def test_device_that_others_have_filled_ends_in_a_message_and_a_bug_does_not(monkeypatch, capsys):
+    """As where a network is sent to a GPU: nothing was computed yet, so nothing named the error."""
+
+    def fail(error):
+        monkeypatch.setattr(segcore.__main__, "app", lambda: (_ for _ in ()).throw(error))
+        segcore.__main__.main()
+
+    with pytest.raises(SystemExit) as ended:
+        fail(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB.\nSee notes"))
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == (
+        "There is too little memory (CUDA out of memory. Tried to allocate 20 MiB); end what else uses the device, or "
+        "use --device cpu.\n"
+    )
+    with pytest.raises(RuntimeError, match="sizes differ"):
+        fail(RuntimeError("sizes differ"))
 
 
 def test_commands_print_through_the_one_console():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from segcore.data.classes import VOID
-from segcore.feeding.augmentation import _motion_blur, build_pipeline, change
+from segcore.feeding.augmentation import _Fog, _Glare, _motion_blur, build_pipeline, change
 
 STRENGTHS = ("light", "strong")
 
@@ -73,6 +73,22 @@ def test_motion_blur_leaves_things_where_their_mask_is():
         assert (light_HW > 0).sum() >= 3
         centre = [float((light_HW.sum(axis=1 - axis) * np.arange(21)).sum() / light_HW.sum()) for axis in (0, 1)]
         assert centre == pytest.approx([10, 10], abs=0.2)
+
+
+def test_fog_thickens_evenly_from_top_to_bottom():
+    foggy_HW3 = _Fog(p=1).apply(np.zeros((5, 2, 3), np.uint8), top=0.0, bottom=1.0, airlight=200.0, shape=(5, 2, 3))
+    assert foggy_HW3[:, 1, 2].tolist() == [0, 50, 100, 150, 200]
+
+
+def test_glare_falls_off_from_its_place():
+    place = {"across": 0.5, "down": 0.25, "radius": 0.1, "strength": 0.5}
+    light_HW3 = _Glare(p=1).apply(np.zeros((40, 40, 3), np.uint8), **place, shape=(40, 40, 3))
+    # At its centre half of the sun: 127.5, 120, 102.5; 4 pixels, one standard deviation, beside it exp(-1/2) = 0.607.
+    assert light_HW3[10, 20].tolist() == [128, 120, 103]
+    assert light_HW3[14, 20].tolist() == light_HW3[10, 16].tolist() == [77, 73, 62]
+    assert light_HW3[39].max() == 0
+    # What is bright already stays below 256.
+    assert _Glare(p=1).apply(np.full((40, 40, 3), 250, np.uint8), **place, shape=(40, 40, 3))[10, 20].min() == 255
 
 
 def test_pixels_from_outside_are_void_and_grey():

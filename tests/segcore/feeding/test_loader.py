@@ -10,8 +10,11 @@ from segcore.data.classes import VOID
 from segcore.data.dataset import read_dataset
 from segcore.data.labels import build_label_map
 from segcore.errors import ConfigError, StorageError
+from segcore.feeding.batch import Batch
+from segcore.feeding.changes import pack_change
 from segcore.feeding.loader import PADDING_GREY, TrainingLoader, collate, name_killed_loaders
 from segcore.feeding.samples import Sample, TrainingSamples
+from segcore.feeding.tensor_augmentation import change_batch
 
 CROPS = {"input_mode": "crop", "crop_size": 32, "batch_size": 5}
 
@@ -182,12 +185,27 @@ def test_padding_of_smaller_samples_is_grey_and_void():
     large = Sample(image_HW3=np.full((4, 2, 3), 9, np.uint8), target_HW=np.full((4, 2), 2, np.uint8))
     images_NHW3, target_NHW, _ = collate([small, large])
     assert target_NHW.tolist() == [
-        [[1, 1, 1], [1, 1, 1], [VOID] * 3, [VOID] * 3],
+        [[VOID] * 3, [1, 1, 1], [1, 1, 1], [VOID] * 3],
         [[2, 2, VOID]] * 4,
     ]
     assert images_NHW3.dtype == target_NHW.dtype == torch.uint8
-    assert (images_NHW3[0, :2] == 7).all() and (images_NHW3[1, :, :2] == 9).all()
-    assert (images_NHW3[0, 2:] == PADDING_GREY).all() and (images_NHW3[1, :, 2] == PADDING_GREY).all()
+    assert (images_NHW3[0, 1:3] == 7).all() and (images_NHW3[1, :, :2] == 9).all()
+    assert (images_NHW3[0, [0, 3]] == PADDING_GREY).all() and (images_NHW3[1, :, 2] == PADDING_GREY).all()
+
+
+def test_smaller_sample_is_turned_around_its_own_middle():
+    """A quarter turn of 2 x 2 pixels in a batch with a picture of 6 x 4: against the clock, at its place."""
+    change_P = pack_change({"degrees": 90})
+    small, large = (
+        Sample(image_HW3=target_HW[..., None].repeat(3, 2), target_HW=target_HW, change_P=change_P)
+        for target_HW in (np.array([[1, 2], [3, 4]], np.uint8), np.full((6, 4), 9, np.uint8))
+    )
+    images_NHW3, target_NHW, changes_NP = collate([small, large])
+    batch = Batch(images_NHW3=images_NHW3, target_NHW=target_NHW, changes_NP=changes_NP)
+    changed = change_batch(batch, 0, "cpu")
+    assert changed.target_NHW[0, 2:4, 1:3].tolist() == [[2, 4], [1, 3]]
+    assert (changed.target_NHW[0] != VOID).sum() == 4
+    assert changed.images_NHW3[0, 2:4, 1:3, 0].tolist() == [[2, 4], [1, 3]]
 
 
 def test_images_of_mixed_sizes_share_a_batch(make_dataset, make_config, tmp_path):

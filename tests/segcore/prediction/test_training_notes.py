@@ -39,6 +39,10 @@ def test_notes_that_do_not_fit_three_members_say_nothing_of_folds(notes):
     assert parse_notes(notes, 3) == TrainingNotes(members=3)
 
 
+def test_notes_of_no_members_say_nothing_of_folds():
+    assert parse_notes({"folds": 3, "left_out": []}, 0) == TrainingNotes(members=0)
+
+
 def test_score_is_that_of_the_metric_that_decided():
     assert parse_notes({"ious": [0.1, 0.3]}, 1) == TrainingNotes(members=1, metric="iou", score=0.3)
     of_training = parse_notes({"metric": "iou/car", "scores": [0.1, 0.3]}, 1)

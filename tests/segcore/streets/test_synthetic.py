@@ -122,6 +122,13 @@ def test_the_first_frame_of_a_route_can_be_drawn():
     assert truth_HW.shape == (64, 64)
 
 
+def test_tall_picture_has_the_street_down_to_its_last_row():
+    moment = Moment(route="Tokyo1", timeofday="day", frame_index=500, drive=0, seed=0)
+    _, truth_HW = draw_moment(moment, height=256, width=64)
+    # The horizon is never below 46 % of the height.
+    assert CONTEST_CLASSES.names.index("sky") not in truth_HW[128:]
+
+
 def test_truth_and_picture_agree_on_the_edges_of_a_shape():
     canvas = Canvas(View(height=100, width=100, x_m=0.0), LIGHTS["day"])
     canvas.paint_sky(np.zeros((4, 4, 3), np.uint8))

@@ -105,6 +105,18 @@ def test_checkpoint_that_its_disk_does_not_give_is_told_from_a_damaged_one(tmp_p
             require_readable(file)
 
 
+def test_checkpoint_that_finds_a_full_device_is_not_called_damaged(make_config, tmp_path, monkeypatch):
+    """Whoever was told to delete it would lose what it holds."""
+
+    def fail(optimizer, content):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    save_state(new_state(make_config(backbone="test_efficientnet"), 4, MACHINE), tmp_path / "state.pt")
+    monkeypatch.setattr(torch.optim.Optimizer, "load_state_dict", fail)
+    with pytest.raises(torch.OutOfMemoryError):
+        load_state(tmp_path / "state.pt", make_config(backbone="test_efficientnet"), MACHINE)
+
+
 def test_missing_checkpoint_is_refused(make_config, tmp_path):
     with pytest.raises(CheckpointError, match=r"state\.pt cannot be read"):
         load_state(tmp_path / "state.pt", make_config(), MACHINE)

@@ -59,6 +59,30 @@ def test_a_step_shrinks_what_decays_alone(make_config, model):
     assert torch.equal(scale, kept)
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        # 1 - 0.5 * 0.2 each time.
+        ("adamw", [0.9, 0.81]),
+        # The decay is a gradient: of 0.2, then 0.18 beside nine tenths of the last.
+        ("sgd", [0.9, 0.9 - 0.5 * 0.36]),
+        # A gradient of 0.2 per its own size; then means of 0.02 * 0.9 + 0.01 and 4e-5 * 0.999 + 1e-5, per 0.19 and
+        # 0.001999.
+        ("adam", [0.5, 0.5 - 0.5 * 0.147368 / 0.0249925**0.5]),
+    ],
+)
+def test_decay_alone_takes_a_weight_where_its_optimizer_does(make_config, name, expected):
+    layer = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.ones_(layer.weight)
+    optimizer = build_optimizer(layer, make_config(optimizer=name, learning_rate=0.5, weight_decay=0.2))
+    layer.weight.grad = torch.zeros(1, 1)
+    found = []
+    for _ in expected:
+        optimizer.step()
+        found.append(layer.weight.item())
+    assert found == pytest.approx(expected, abs=1e-5)
+
+
 def test_places_of_patches_do_not_decay_where_kernels_alone_do(make_config):
     """Their authors never decay them, though they are no vector."""
     config = make_config(backbone="vit_tiny_patch16_224", decoder="dpt", decoder_channels=16, decay_on="kernels")

@@ -237,7 +237,8 @@ def _tell_uncounted(record: Record, stages: Sequence[StageCost]) -> str:
     again = f" and what {count_words(restarts, 'restart')} had trained again" if restarts else ""
     idle = sum(each.seconds for each in stages)
     at_once = f"; on average {sum(each.worker_seconds for each in stages) / idle:.1f} trained at once" if idle else ""
-    going = "; it goes on" if any(history.unfinished for history in record.stages.values()) else ""
+    is_going = any(history.unfinished and history.closed is None for history in record.stages.values())
+    going = "; it goes on" if is_going else ""
     return f"Measured by the workers: training and validation, without their start{again}{at_once}{going}."
 
 

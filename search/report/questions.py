@@ -17,7 +17,9 @@ def lead(matter: Matter, made: str) -> Markup:
     record, history = matter.record, matter.history
     stages = account_stages(record)
     is_over = history.closed is not None or history.is_vain(record.settings.trials)
-    has_ended = is_over and not any(each.unfinished for each in record.stages.values())
+    # Of a confirmation that is closed what fell behind may never have come to its end.
+    further = [each for each in (record.confirmation, record.retraining) if each.trials]
+    has_ended = is_over and not history.unfinished and all(each.closed is not None for each in further)
     state = "Its trials have ended" if has_ended else "It has not come to its end: what follows may change"
     told = count_ends(history.in_order) or "no trial has begun"
     figures = [

@@ -1,5 +1,6 @@
 import pytest
 
+from search.insight.answers import answer_cost
 from search.memory.events import Closed
 from search.report.questions import lead
 
@@ -20,3 +21,16 @@ def test_a_report_says_whether_what_it_tells_may_change(make_record, make_matter
     if closed:
         history.apply(Closed(metrics={}, note=""))
     assert told in lead(make_matter(make_record(history)), "now")
+
+
+def test_what_fell_behind_in_a_confirmation_keeps_no_report_from_its_end(make_record, make_matter, make_trials):
+    """Trained ahead, and not needed any more when the other was dismissed."""
+    history = make_trials({"ious": [0.5]}, {"ious": [0.4]})
+    history.apply(Closed(metrics={}, note=""))
+    confirmation = make_trials({"ious": [0.5]}, {"ious": [0.4], "outcome": ""})
+    record = make_record(history, confirmation=confirmation)
+    told = lead(make_matter(record), "now"), answer_cost(record).certainty
+    confirmation.apply(Closed(metrics={}, note=""))
+    then = lead(make_matter(record), "now"), answer_cost(record).certainty
+    assert ["Its trials have ended" in told[0], told[1].endswith("; it goes on.")] == [False, True]
+    assert ["Its trials have ended" in then[0], then[1].endswith("; it goes on.")] == [True, False]

@@ -193,7 +193,7 @@ def show_best(found: Winner) -> None:
     """Show the winner, and how far it is confirmed."""
     console.print(verdict_tables.best_table(found))
     if found.confirmation is not None:
-        console.print(verdict_tables.confirmation_table(found.confirmation))
+        console.print(verdict_tables.confirmation_table(found.confirmation, console.width))
         console.print(confirmation_line(found.confirmation, found.metric))
     else:
         told = (

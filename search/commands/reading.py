@@ -16,6 +16,7 @@ from search.judge.progress import build_asha, is_over
 from search.memory.history import History
 from search.opening import read_what
 from search.verdict.rounds import count_planned
+from search.verdict.selection import count_overtaken
 
 RUNNING: Final = {"search": "running", "confirm": "confirming", "retrain": "retraining"}
 """State of a search by the stage that a process runs."""
@@ -62,14 +63,22 @@ class Look:
         return bool(budget_seconds) and self.record.history.spent_seconds >= budget_seconds
 
     @property
+    def planned_trainings(self) -> int:
+        """Trainings that the confirmation or retraining which runs is to have at most, with those of earlier runs."""
+        record, trainings = self.record, _stages_of(self.record)[self.driven]
+        planned = count_planned(self.driven, record.settings)
+        if self.driven == "confirm":
+            planned += count_overtaken(record.history, trainings, record.settings)
+        # Further configurations may be trained for an ensemble.
+        return max(planned, len(trainings.trials))
+
+    @property
     def seconds_left(self) -> float | None:
         """Of the stage that runs, or of the search once it goes on; None where nothing tells or nothing is left."""
         record = self.record
         if self.driven in ("confirm", "retrain"):
-            planned = count_planned(self.driven, record.settings)
             trainings = _stages_of(record)[self.driven]
-            # Further configurations may be trained for an ensemble.
-            return estimate_trainings_left(trainings, record.history, max(planned, len(trainings.trials)))
+            return estimate_trainings_left(trainings, record.history, self.planned_trainings)
         at_once = count_at_once(record.history)
         if at_once is None or (self.is_over and not self.driven):
             return None

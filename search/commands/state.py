@@ -121,7 +121,10 @@ def _show_confirmation(
     decision = decide(contenders, trainings, settings, split.block_of)
     if decision.pending:
         most = count_words(count_trainings(settings), "training")
-        told = f"{len(trainings.trials) - len(trainings.unfinished)} of at most {most}"
+        # Those of who was among the best before more trials overtook it are not of these.
+        sources = {trial.number for trial in choose_candidates(history, settings)}
+        ended = sum(each.source in sources and each.outcome is not None for each in trainings.in_order)
+        told = f"{ended} of at most {most}"
         warn(f"The winner is not confirmed {_name_further(settings)} yet ({told}); run '{folder.command('confirm')}'.")
     else:
         best = choose_confirmed(history, trainings, settings, split)

@@ -15,7 +15,6 @@ from search.insight.answers import answer_choices, answer_cost, answer_luck, ans
 from search.insight.importance import Importance
 from search.insight.weakness_answer import answer_weakness
 from search.insight.words import describe_seconds, enumerate_words
-from search.verdict.rounds import count_planned
 from segcore.counting import count_words
 
 
@@ -56,12 +55,12 @@ def stage_line(look: Look) -> str:
         return ""
     record = look.record
     trainings = record.stages.get(look.driven)
-    planned = count_planned(look.driven, record.settings)
     known = trainings.in_order if trainings is not None else []
-    planned = max(planned, len(known))
     ended, running = sum(trial.outcome is not None for trial in known), sum(trial.running for trial in known)
     left = look.seconds_left
-    parts = [f"{RUNNING[look.driven]}: {ended} of {count_words(planned, 'training')} ended, {running} running"]
+    parts = [
+        f"{RUNNING[look.driven]}: {ended} of {count_words(look.planned_trainings, 'training')} ended, {running} running"
+    ]
     if look.driven == "confirm":
         parts[0] = parts[0].replace("of ", "of at most ", 1)
     return "  ·  ".join([*parts, *([f"about {describe_seconds(left)} left"] if left else [])])

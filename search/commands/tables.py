@@ -266,7 +266,7 @@ def importance_table(importances: list[Importance], metric: str) -> Table:
     title = f"What mattered for how trials stand: how far they got, then their {metric} there"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
     for name in ("hyperparameter", "explains", "range over resamples"):
-        table.add_column(name, justify="left" if name == "hyperparameter" else "right")
+        table.add_column(name, justify="left" if name == "hyperparameter" else "right", overflow="fold")
     table.add_column("verdict")
     chance = next(importance for importance in importances if importance.name == CHANCE)
     for each in importances:

@@ -18,6 +18,8 @@ _DEFAULTS: Final = TrainConfig().values()
 _ALWAYS_SHOWN: Final = ("backbone", "decoder", "loss", "input_mode", "learning_rate", "batch_size")
 _SIZE_OF_MODE: Final = {"crop": "crop_size", "resize": "scale"}
 """The field that says how large an input is, by input mode."""
+_COLUMNS, _FOLD_COLUMNS = 55, 10
+"""Of a terminal, that a confirmation takes beside the scores on each fold, and each of these."""
 _DIFFERENCES_TOLD: Final = (
     "Differences are intervals that hold together with 95 %; who was called worse was worse in its round."
 )
@@ -42,19 +44,22 @@ def best_table(best: Winner) -> Table:
     return table
 
 
-def confirmation_table(confirmation: Confirmation) -> Table:
+def confirmation_table(confirmation: Confirmation, columns: int) -> Table:
     """Return how the best configurations did on further folds, or with further seeds on the only one.
 
     Args:
         confirmation: what it found.
+        columns: of the terminal; where they do not hold a score for each fold, the mean stands alone.
     """
     seeds = confirmation.further_seeds
     folds = seeds or confirmation.folds
+    folds = folds if _COLUMNS + _FOLD_COLUMNS * len(folds) <= columns else []
     names = [f"seed +{number}" if seeds else f"fold {number}" for number in folds]
     title = confirmation.told.capitalize() if seeds else "Confirmed on further folds"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
-    for name in ("trial", "search", *names, "mean", "less than the winner's"):
-        table.add_column(name, justify="right")
+    for name in ("trial", "search", *names, "mean"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("less than the winner's", justify="right", overflow="fold", min_width=len("winner's"))
     table.add_column("verdict", overflow="fold")
     table.caption, table.caption_justify = _DIFFERENCES_TOLD, "left"
     for number, contender in enumerate(confirmation.contenders):

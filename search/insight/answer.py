@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from search.insight.record import Record
+from segcore.bucket_address import is_address
 
 Topic = Literal["choices", "luck", "cost", "stops", "weakness", "use"]
 
@@ -33,6 +34,19 @@ def model_of(record: Record) -> str:
     return record.folder.search_stage.address(record.folder.model)
 
 
-def segcore_command(*arguments: str) -> str:
-    """Return a command of segcore's, to be pasted."""
+def model_commands(record: Record, verb: str, *arguments: str) -> tuple[str, ...]:
+    """Return what to run so that segcore does something with a search's model; one in a bucket is fetched first.
+
+    Args:
+        record: of the search.
+        verb: what is done.
+        arguments: what the command is given behind the model.
+    """
+    model = model_of(record)
+    if not is_address(model):
+        return (_command(verb, model, *arguments),)
+    return record.folder.command("fetch", "FOLDER"), _command(verb, "FOLDER", *arguments)
+
+
+def _command(*arguments: str) -> str:
     return shlex.join(["python", "-m", "segcore", *arguments])

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from search.folder import STAGE_TITLES
-from search.insight.answer import Answer, model_of, segcore_command
+from search.insight.answer import Answer, model_commands, model_of
 from search.insight.choices import ValueStanding, compare_values, list_choices
 from search.insight.cost import StageCost, account_stages, count_spared_epochs, name_device_hours
 from search.insight.grace import read_whole_curves, suggest_grace
@@ -164,16 +164,14 @@ def answer_use(record: Record) -> Answer:
     away = record.folder.search_stage.address(record.folder.retrain_stage.root)
     older = f". It is of an earlier winner: move {away} away and retrain for the new one"
     older = "" if record.is_model_current else older
+    commands = *model_commands(record, "predict", "IMAGES", "OUT"), record.folder.command("fetch", "FOLDER")
     return Answer(
         topic="use",
         question=question,
         sentence=f"It is one folder, {model_of(record)}, and models:/{name}@champion in MLflow: give it images, get "
         "masks.",
         certainty=f"{told}{_tell_spread(record)}{older}.",
-        commands=(
-            segcore_command("predict", model_of(record), "IMAGES", "OUT"),
-            record.folder.command("fetch", "FOLDER"),
-        ),
+        commands=tuple(dict.fromkeys(commands)),
     )
 
 
@@ -239,7 +237,8 @@ def _tell_uncounted(record: Record, stages: Sequence[StageCost]) -> str:
     again = f" and what {count_words(restarts, 'restart')} had trained again" if restarts else ""
     idle = sum(each.seconds for each in stages)
     at_once = f"; on average {sum(each.worker_seconds for each in stages) / idle:.1f} trained at once" if idle else ""
-    going = "; it goes on" if any(history.unfinished for history in record.stages.values()) else ""
+    is_going = any(history.unfinished and history.closed is None for history in record.stages.values())
+    going = "; it goes on" if is_going else ""
     return f"Measured by the workers: training and validation, without their start{again}{at_once}{going}."
 
 

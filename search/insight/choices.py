@@ -14,6 +14,7 @@ import numpy as np
 
 from search.insight.importance import read_known
 from search.memory.history import History
+from search.memory.outcome import FAILURES
 from search.propose.standing import rank_standings
 
 _RESAMPLES: Final = 500
@@ -33,7 +34,7 @@ class ValueStanding:
         value: of the choice, as text; of a choice from a range a third of its trials, such as 0.001 to 0.003.
         trials: how many drew it.
         standing: mean share of the other trials that they beat (see `propose.standing`), 0 to 1.
-        best: highest score of them; None without one.
+        best: highest score of those that may win; None without one.
         leads: of resamples of the trials, the share in which this value ranks highest, those who tie sharing it; 0 for
             one with a single trial, and where no two values have more.
     """
@@ -66,7 +67,8 @@ def compare_values(history: History, choice: str, epochs: int) -> list[ValueStan
     for trial, standing, name in zip(trials, standings, names, strict=True):
         if choice in trial.params:
             groups.setdefault(name, []).append(standing)
-            bests.setdefault(name, []).extend([trial.best.score] if trial.best is not None else [])
+            can_win = trial.best is not None and trial.outcome not in FAILURES
+            bests.setdefault(name, []).extend([trial.best_score] if can_win else [])
     if len(groups) < 2:
         return []
     leads = _count_leads(groups)

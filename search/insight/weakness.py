@@ -61,8 +61,9 @@ def find_weakness(record: Record) -> Weakness | None:
     confirmed = _read_last([each for each in record.confirmation.in_order if each.source == winner])
     best = record.history.trials[winner].best
     if closed is not None and retrained:
-        by = "folds, each image by a network that had not seen it" if record.settings.folds > 1 else "seeds"
-        return _compare(retrained, f"in the retraining, over {len(retrained)} {by}", closed.metrics)
+        unseen = ", each image by a network that had not seen it" if record.settings.folds > 1 else ""
+        over = count_words(len(retrained), "fold" if record.settings.folds > 1 else "seed")
+        return _compare(retrained, f"in the retraining, over {over}{unseen}", closed.metrics)
     if record.confirmed is not None and confirmed:
         return _compare(confirmed, f"in the confirmation, in {count_words(len(confirmed), 'training')} of the winner")
     return _compare([best], "on the search's own fold, at the winner's best epoch") if best is not None else None

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from search.insight.answer import Answer, model_of, segcore_command
+from search.insight.answer import Answer, model_commands
 from search.insight.conditions import Conditions, measure_conditions
 from search.insight.record import Record
 from search.insight.weakness import PartScore, Weakness, find_weakness
@@ -35,7 +35,7 @@ def answer_weakness(record: Record) -> Answer:
         question=question,
         sentence=". ".join(told) + ("." if told else "One score, no classes or conditions."),
         certainty=_tell_weakness(found),
-        commands=(_errors_command(record),) if record.is_model_current else (),
+        commands=_show_errors(record) if record.is_model_current else (),
     )
 
 
@@ -79,14 +79,14 @@ def _answer_conditions(record: Record, measured: Conditions) -> Answer:
         f"worst {at_worst}: {enumerate_words(classes)}.",
         certainty=f"Measured in the retraining on {count_words(worst.images, 'image')} {at_worst} and {best.images} "
         f"{at_best}, each by a network that had not seen it.",
-        commands=(_errors_command(record),),
+        commands=_show_errors(record),
     )
 
 
-def _errors_command(record: Record) -> str:
-    """Return the command that shows what the model does wrong, on the data as the search read them."""
+def _show_errors(record: Record) -> tuple[str, ...]:
+    """Return the commands that show what the model does wrong, on the data as the search read them."""
     layout = ["--layout", record.place.layout] if record.place.layout else []
-    return segcore_command("errors", model_of(record), record.place.data, "errors.html", *layout)
+    return model_commands(record, "errors", record.place.data, "errors.html", *layout)
 
 
 def _tell_weakness(found: Weakness) -> str:

@@ -16,8 +16,11 @@ def lead(matter: Matter, made: str) -> Markup:
     """
     record, history = matter.record, matter.history
     stages = account_stages(record)
-    going = any(history.unfinished for history in record.stages.values())
-    state = "It has not come to its end: what follows may change" if going else "Its trials have ended"
+    is_over = history.closed is not None or history.is_vain(record.settings.trials)
+    # Of a confirmation that is closed what fell behind may never have come to its end.
+    further = [each for each in (record.confirmation, record.retraining) if each.trials]
+    has_ended = is_over and not history.unfinished and all(each.closed is not None for each in further)
+    state = "Its trials have ended" if has_ended else "It has not come to its end: what follows may change"
     told = count_ends(history.in_order) or "no trial has begun"
     figures = [
         ("trials", f"{len(history.trials)} of {record.settings.trials}"),

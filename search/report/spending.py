@@ -11,6 +11,7 @@ from search.insight.stops import Stop
 from search.insight.words import describe_seconds
 from search.judge.pareto import rank_fronts
 from search.memory.history import History, TrialRecord
+from search.memory.outcome import FAILURES
 from search.report.axes import Axis, span
 from search.report.draw import Plot
 from search.report.matter import Matter, card, cards
@@ -44,7 +45,10 @@ class Stretch:
 
 def score_against_cost(matter: Matter) -> Section:
     """Return scores against what trials cost, and against how long a prediction takes."""
-    hint = "The line joins the trials that no other beats in both; what lies under it could be had for less."
+    hint = (
+        "The line joins the trials that may win and that no other beats in both; what lies under it could be had for "
+        "less."
+    )
     if not matter.scored:
         return Section(title="Score against cost", hint=hint, content=paragraph("No trial has a score yet."))
     charts: list[tuple[str, Cost, str]] = [
@@ -126,9 +130,11 @@ def _front_chart(matter: Matter, cost: Cost, label: str) -> Markup:
     costs = [found for _, found in known]
     scores = [trial.best_score for trial, _ in known]
     plot = Plot(span(label, costs), span(matter.metric, scores, log=False), height=320)
-    fronts = rank_fronts(scores, costs)
-    front = sorted((found, score) for found, score, rank in zip(costs, scores, fronts, strict=True) if rank == 0)
-    plot.line(front, "front", steps=True)
+    able = [(found, trial.best_score) for trial, found in known if trial.outcome not in FAILURES]
+    fronts = rank_fronts([score for _, score in able], [found for found, _ in able])
+    front = sorted(point for point, rank in zip(able, fronts, strict=True) if rank == 0)
+    if front:
+        plot.line(front, "front", steps=True)
     for trial, found in known:
         radius = 5 if trial.number == matter.winner else 3
         plot.dot((found, trial.best_score), matter.css(trial), trial=trial.number, radius=radius)

@@ -22,6 +22,7 @@ from search.settings import SearchSettings
 from search.stages.leftovers import clear_leftovers
 from search.tracking.follower import Tracker
 from search.verdict.rounds import count_planned
+from search.verdict.selection import count_overtaken
 from segcore.bucket import patiently
 from segcore.data.caching.cache import PixelCache
 from segcore.data.dividing.split import FoldSplit, read_folds
@@ -113,6 +114,9 @@ def open_stage(
         journal.write(Opened(cache_key=search.cache.key))
         try:
             trials = repeats * count_planned(name, settings)
+            if name == "confirm":
+                searched = read_history(files.search_stage.journal, settings.metric)
+                trials += count_overtaken(searched, journal.history, settings)
             yield OpenStage(search=search, stage=stage, tracker=tracker, trials=trials, copier=copier)
         except StorageError as error:
             raise StorageError(f"{error} Then go on with '{stage.again}'.") from error

@@ -208,6 +208,6 @@ def _unpack(file: Path, root: Path, storage: Path) -> None:
     # What is cut short, packed in a way that is not known, or asks for a password.
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, RuntimeError) as error:
         raise CheckpointError(
-            f"MLflow's {RECORD_FILE} is damaged ({describe_damage(error)}); 'python -m search sync', where its storage "
-            "is, mends it."
+            f"MLflow's {RECORD_FILE} is damaged ({describe_damage(error)}); 'python -m search sync NAME', where its "
+            "storage is, mends it."
         ) from error

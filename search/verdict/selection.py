@@ -81,6 +81,18 @@ def choose_contenders(history: History, trainings: History, settings: SearchSett
     return [*candidates, *(trial for trial in ranked if trial.number in scored and trial.values not in taken)]
 
 
+def count_overtaken(history: History, trainings: History, settings: SearchSettings) -> int:
+    """Return how many trainings of a confirmation are of configurations that more trials overtook since.
+
+    Args:
+        history: the search's trials.
+        trainings: the journal of the confirmation.
+        settings: the search's settings.
+    """
+    candidates = {trial.number for trial in choose_candidates(history, settings)}
+    return sum(training.source not in candidates for training in trainings.in_order)
+
+
 def choose_confirmed(history: History, trainings: History, settings: SearchSettings, split: FoldSplit) -> Winner:
     """Return the winner over further folds, or that of the search's fold until every training for it has ended.
 

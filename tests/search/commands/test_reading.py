@@ -163,6 +163,14 @@ def test_a_retraining_under_way_is_told_with_the_time_left(write_stage):
         assert stage_line(look) == "retraining: 1 of 3 trainings ended, 1 running  ·  about 3 min left"
 
 
+def test_trainings_of_who_was_overtaken_are_none_of_those_that_a_confirmation_is_to_have(write_stage):
+    """Two are to be trained once; trial 0 was before two others overtook it."""
+    folder = write_stage("search", *train(0, 0.4, 0.3), *train(1, 0.5, 0.6), *train(2, 0.5, 0.55))
+    write_stage("confirm", *train(0, 0.4, 0.3, source=0), *train(1, 0.5, source=1, end=False))
+    with driving(folder, "confirm"):
+        assert stage_line(look_at(folder)).startswith("confirming: 1 of at most 3 trainings ended, 1 running")
+
+
 def test_score_of_an_earlier_winners_retraining_is_called_so(write_stage, render):
     folder = write_stage("search", *train(0, 0.5, 0.6), *train(1, 0.4, 0.7))
     write_stage("retrain", *train(0, 0.5, 0.52), Closed(metrics={"iou": 0.55}, note=""))

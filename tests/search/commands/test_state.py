@@ -157,6 +157,9 @@ def test_confirmation_that_is_due_runs_and_is_done(make_search, capsys):
     search.try_out(0.5, 0.7, 0.6)
     due = "The winner is not confirmed on further folds yet ({} of at most 2 trainings); run 'python -m search confirm"
     assert search.tell(capsys).startswith(due.format(0))
+    # One that others overtook is none of the two.
+    search.confirm(0, 0.5)
+    assert search.tell(capsys).startswith(due.format(0))
     search.confirm(1, 0.6)
     assert search.tell(capsys).startswith(due.format(1))
     with lock_stage(search.folder.confirm_stage):

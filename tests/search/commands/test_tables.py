@@ -9,7 +9,7 @@ from search.commands.tables import (
     summary_line,
     trials_table,
 )
-from search.insight.importance import measure_importance
+from search.insight.importance import CHANCE, Importance, measure_importance
 from search.memory.events import Asked, Ended, Epoch, Halted, Opened, Started
 from search.memory.history import History
 from search.memory.journal import read_history
@@ -237,4 +237,10 @@ def test_a_long_name_of_what_decides_is_shown_whole_in_60_columns(render, make_h
     text = render(trials_table(make_history(every_state).in_order, name, wide=False), 60)
     head = text[: text.index("──")]
     assert name in "".join(head.replace("trial", "").replace("state", "").split()).replace("epoch", "")
+    assert "…" not in text
+
+
+def test_no_name_of_a_hyperparameter_is_cut_in_60_columns(render):
+    names = ("rare_crop_probability", CHANCE)
+    text = render(importance_table([Importance(name=name, share=0.2, low=0.1, high=0.3) for name in names], "iou"), 60)
     assert "…" not in text

@@ -62,7 +62,7 @@ SEEDS_CONFIRMATION = Confirmation(
 
 
 def test_confirmation_by_seeds_says_what_it_cannot_tell(render, row_of):
-    text = render(confirmation_table(SEEDS_CONFIRMATION))
+    text = render(confirmation_table(SEEDS_CONFIRMATION, 200))
     assert "Confirmed with 2 further seeds on the official split; no further folds exist" in text
     assert "seed +1" in text and "seed +2" in text and "fold " not in text.replace("folds exist", "")
     assert confirmation_line(SEEDS_CONFIRMATION, "iou") == (
@@ -152,7 +152,7 @@ CONFIRMATION = Confirmation(
 
 
 def test_confirmation_shows_every_fold_difference_and_verdict(render, row_of):
-    text = render(confirmation_table(CONFIRMATION))
+    text = render(confirmation_table(CONFIRMATION, 200))
     assert row_of(text, "4").split() == ["4", "0.7532", "0.7000", "0.7200", "0.7100", "-", "winner"]
     assert "0.6950 -0.0200 to +0.0500 cannot be told from the winner: the difference may be 0" in " ".join(
         row_of(text, "9").split()
@@ -161,6 +161,15 @@ def test_confirmation_shows_every_fold_difference_and_verdict(render, row_of):
         "2", "0.7400", "0.6000", "-", "0.6000", "+0.0800", "to", "+0.1200", "(images", "alone)", "worse",
     ]  # fmt: skip
     assert row_of(text, "1").split()[:6] == ["1", "0.7300", "-", "-", "-", "-"]
+
+
+@pytest.mark.parametrize(("width", "cells"), [(60, 3), (80, 5), (100, 5)])
+def test_no_score_of_a_confirmation_is_cut_by_a_narrow_terminal(render, row_of, width, cells):
+    text = render(confirmation_table(CONFIRMATION, width), width)
+    assert "…" not in text
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= width
+    # Trial, search, mean, and where there is room a score on each of two folds.
+    assert row_of(text, "2").split()[:cells] == ["2", "0.7400", *["0.6000", "-"][: cells - 3], "0.6000"]
 
 
 def test_confirmation_in_words():

@@ -1,5 +1,6 @@
 import pytest
 
+from search.fetched import Fetched, encode_fetched, mark_fetched
 from search.insight.answers import answer_choices, answer_questions, answer_stops
 from search.insight.importance import CHANCE, Importance
 from search.insight.stops import Stop, Stops
@@ -168,6 +169,21 @@ def test_a_finished_model_is_told_with_its_score_and_how_to_use_it(make_record, 
         "scored."
     )
     assert [command.split()[2:4] for command in answer.commands] == [["segcore", "predict"], ["search", "fetch"]]
+
+
+def test_a_model_in_a_bucket_is_fetched_before_it_is_used(make_record, make_best, history):
+    retraining = History("iou")
+    retraining.apply(Closed(metrics={"iou": 0.51}, note=""))
+    record = make_record(history, best=make_best(), retraining=retraining)
+    storage = record.folder.root.parent
+    storage.mkdir()
+    mark_fetched(storage, encode_fetched(Fetched(storage="s3://bucket/searches", stage="", seconds=0.0)))
+    answer = answers_of(record)["use"]
+    assert "It is one folder, s3://bucket/searches/streets/retrain/model, and" in answer.sentence
+    assert answer.commands == (
+        "python -m search fetch streets FOLDER --storage s3://bucket/searches",
+        "python -m segcore predict FOLDER IMAGES OUT",
+    )
 
 
 def test_a_model_of_an_earlier_winner_is_called_so(make_record, make_best, history):

@@ -9,7 +9,7 @@ def test_values_stand_by_how_many_trials_theirs_beat(make_trials):
         {"params": {"backbone": "a"}, "ious": [0.1, 0.2, 0.8]},
         {"params": {"backbone": "b"}, "ious": [0.1, 0.2, 0.7]},
         {"params": {"backbone": "b"}, "ious": [0.1], "outcome": "stopped by ASHA"},
-        {"params": {"backbone": "c"}, "ious": [], "outcome": "diverged"},
+        {"params": {"backbone": "c"}, "ious": [0.95], "outcome": "diverged"},
     )
     first, second, third = compare_values(history, "backbone", 3)
     # Of five trials the places are 4, 3, 2, 1 and 0, each over the four others.

@@ -60,3 +60,11 @@ def test_trials_that_took_no_time_have_no_chart_of_it(make_record, make_matter):
     page = score_against_cost(make_matter(make_record(history))).content
     assert "minutes of a worker" not in page
     assert "milliseconds for an image" in page
+
+
+def test_no_trial_that_failed_is_among_those_that_no_other_beats(make_record, make_matter, make_trials):
+    lost, won = {"ious": [0.9], "outcome": "diverged"}, {"ious": [0.5]}
+    shown = [
+        str(score_against_cost(make_matter(make_record(make_trials(*trials)))).content) for trials in ([lost], [won])
+    ]
+    assert [page.count('class="front"') for page in shown] == [0, 1]

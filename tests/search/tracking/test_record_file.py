@@ -158,7 +158,7 @@ def test_nothing_is_unpacked_beside_the_folder_and_only_what_a_record_has(sent, 
 
 def test_a_damaged_record_is_told_with_the_remedy(sent, with_record, tmp_path):
     with_record(**{"settings.json": "{}"})
-    with pytest.raises(CheckpointError, match=r"record\.zip is damaged .*'python -m search sync'"):
+    with pytest.raises(CheckpointError, match=r"record\.zip is damaged .*'python -m search sync NAME'"):
         fetch(sent[1].tracking_uri, "streets", tmp_path)
 
 
@@ -186,7 +186,7 @@ def change_entries(content: bytes, local: int, central: int, number: int) -> byt
 def test_a_record_that_cannot_be_unpacked_is_told_with_the_remedy(sent, with_record, tmp_path, spoil):
     mark = '{"storage": "/data", "stage": "", "seconds": 1}'
     with_record(spoil, **{"settings.json": '{"name": "streets", "space": "demo"}', "sent.json": mark})
-    with pytest.raises(CheckpointError, match=r"record\.zip is damaged .*'python -m search sync'"):
+    with pytest.raises(CheckpointError, match=r"record\.zip is damaged .*'python -m search sync NAME'"):
         fetch(sent[1].tracking_uri, "streets", tmp_path)
 
 

@@ -83,9 +83,9 @@ def write_members(folder: Path, members: Iterator[MemberWeights], *, half: bool)
         files.append(f"member_{position}.safetensors")
         configs.append(member.config)
         weights.append(member.weight)
-        contiguous = {name: tensor.contiguous().cpu() for name, tensor in member.tensors.items()}
-        normalisation = normalisation or {name: contiguous[f"{name}_3"].tolist() for name in ("mean", "std")}
-        stored = {name: _halve(tensor) for name, tensor in contiguous.items()} if half else contiguous
+        copied = {name: _copy(tensor) for name, tensor in member.tensors.items()}
+        normalisation = normalisation or {name: copied[f"{name}_3"].tolist() for name in ("mean", "std")}
+        stored = {name: _halve(tensor) for name, tensor in copied.items()} if half else copied
         safetensors.torch.save_file(stored, folder / files[-1])
     return {**_describe(files, configs, weights), "normalisation": normalisation}
 
@@ -206,6 +206,11 @@ def _describe(files: Sequence[str], configs: Sequence[TrainConfig], weights: Seq
         "configs": [config.values() for config in different],
         "config_of_member": [different.index(config) for config in configs],
     }
+
+
+def _copy(tensor: Tensor) -> Tensor:
+    # Layers may share a weight, as CoaT's do, and the file's format takes no memory under two names.
+    return tensor.cpu().clone(memory_format=torch.contiguous_format)
 
 
 def _halve(tensor: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from segcore.scoring.metrics import summarise_scores
 from tests.segcore.prediction.conftest import NearestColour
 
 MACHINE = Machine()
-SECONDS = 60
+SECONDS = 600
 
 
 def test_network_of_scored_classes_predicts_background_elsewhere(make_config, cache, classes):

@@ -14,7 +14,7 @@ from segcore.prediction.ensemble_files import (
     save_note,
     save_options,
 )
-from segcore.prediction.member_files import MemberWeights
+from segcore.prediction.member_files import MemberWeights, write_members
 from segcore.prediction.options import PredictOptions
 
 MACHINE = Machine()
@@ -51,6 +51,14 @@ def test_model_whose_notes_were_edited_on_windows_is_read(folder):
     file = folder / "ensemble.json"
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
     assert len(load_ensemble(folder, MACHINE).members) == 3
+
+
+def test_weight_that_layers_share_is_written_for_each(config, tmp_path):
+    shared = torch.arange(4.0)
+    tensors = {"one": shared, "other": shared, "mean_3": torch.zeros(3), "std_3": torch.ones(3)}
+    write_members(tmp_path, iter([MemberWeights(tensors=tensors, config=config)]), half=False)
+    found = safetensors.torch.load_file(tmp_path / "member_0.safetensors")
+    assert found["one"].tolist() == found["other"].tolist() == [0, 1, 2, 3]
 
 
 def test_model_that_cannot_be_written_is_said_and_leaves_nothing(tmp_path, members, config, classes):

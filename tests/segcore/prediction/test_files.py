@@ -91,7 +91,7 @@ def test_images_waiting_to_be_saved_are_few(ensemble, files):
     release, waiting = threading.Event(), []
 
     def save(file, image_HW3, classes_HW):
-        assert release.wait(30)
+        assert release.wait(600)
 
     def progress(done, total):
         waiting.append(done)

@@ -34,14 +34,15 @@ def test_an_error_is_raised_where_its_result_would_be():
 def test_the_next_is_made_in_a_thread_while_the_last_is_used():
     made = {number: threading.Event() for number in range(3)}
     for number in make_ahead(lambda number: (made[number].set(), number)[1], range(3), ahead=1):
-        assert number == 2 or made[number + 1].wait(60)
+        assert number == 2 or made[number + 1].wait(600)
 
 
 def test_who_stops_asking_ends_the_making():
-    made = make_ahead(lambda number: number, iter(range(1000)))
+    threads = []
+    made = make_ahead(lambda number: threads.append(threading.current_thread()), iter(range(1000)))
     next(made)
     made.close()
-    assert list(made) == []
+    assert 1 <= len(threads) <= 3 and not threads[0].is_alive()
 
 
 def test_pixels_of_a_read_only_map_arrive_whole():

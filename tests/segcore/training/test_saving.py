@@ -16,7 +16,7 @@ from segcore.training.state import new_state
 from segcore.training.train import train_epochs
 
 MACHINE = Machine()
-SECONDS = 60
+SECONDS = 600
 
 
 def _config(make_config, **values):

@@ -18,6 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import hypothesis
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from segcore.config import TrainConfig
@@ -27,6 +28,8 @@ from segcore.data.classes import ClassTable, class_table_to_json
 from segcore.data.dataset import read_dataset
 from segcore.data.encoding import encoding_of
 from segcore.data.sources.contest import ANNOTATIONS_FOLDER, IMAGES_FOLDER
+from tests.nursery import SHARED
+from tests.preloaded import start_servers
 
 hypothesis.settings.register_profile("street", deadline=None, max_examples=40, derandomize=True, database=None)
 hypothesis.settings.load_profile("street")
@@ -158,10 +161,12 @@ class _PageReader(HTMLParser):
             self.texts.append(data)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _quit_heeded() -> None:
-    """In a shell's background tests, and all that they start, would ignore what a keyboard's quit sends."""
+def pytest_configure(config: pytest.Config) -> None:
+    # In a shell's background tests, and all that they start, would ignore what a keyboard's quit sends.
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    # What pytest-xdist starts shares the servers of the process that started it.
+    if not hasattr(config, "workerinput"):
+        config.add_cleanup(start_servers().close)
 
 
 @pytest.fixture(scope="session")
@@ -204,6 +209,18 @@ def two_layouts(make_dataset: Callable[..., Path]) -> Path:
     The table names the numbers of the pairs too, 0 road and 1 car.
     """
     return add_pairs(make_dataset())
+
+
+@pytest.fixture(scope="session")
+def empty_database() -> Path:
+    """MLflow's tables, made once for all processes that run the tests: making them takes seconds. Copy it."""
+    from mlflow import MlflowClient
+
+    file = Path(os.environ[SHARED]) / "mlflow.db"
+    with FileLock(f"{file}.lock"):
+        if not file.exists():
+            MlflowClient(f"sqlite:///{file}").search_experiments()
+    return file
 
 
 @pytest.fixture(scope="session")

@@ -1,30 +1,30 @@
 """Commands in forks of one process that has imported everything, which would take each of them ten seconds.
 
-`run_preloaded` is for tests; `python -m tests.preloaded PACKAGE` is that process: a line of standard input names a
-command, and the fork's process id and, at its end, its exit code are lines of the answer.
+`run_preloaded` is for tests; `python -m tests.preloaded PACKAGE SOCKET` is that process, which whoever runs the tests
+has once, and those that pytest-xdist starts share. To who asks it for a command it says the fork's process id, and at
+the command's end its exit code.
 """
 
 import atexit
-import functools
 import gc
 import importlib
 import json
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-import pytest
+from tests.nursery import MOST_BYTES, ROOT, SHARED, spare_rays, write_python
 
-from tests.nursery import spare_rays
-
-ROOT: Final = Path(__file__).parents[1]
 IMPORTED: Final = {
     "search": (
         *("search.commands.running", "search.run.loop", "search.stages.earlier", "search.stages.retrain"),
@@ -37,6 +37,89 @@ IMPORTED: Final = {
 }
 
 
+def start_servers() -> ExitStack:
+    """Start what commands and Ray's workers are forked from; none imports anything before it is asked.
+
+    Returns:
+        What ends them; they end with this process, too.
+    """
+    with ExitStack() as stack:
+        # A socket's path is short.
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="street-tests-", dir="/tmp"))
+        os.environ[SHARED] = folder
+        write_python(Path(folder))
+        for arguments in (["tests.nursery"], *(["tests.preloaded", package] for package in IMPORTED)):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
+                server.bind(f"{folder}/{arguments[-1]}")
+                # From here on whoever asks is heard, however long the process takes to begin.
+                server.listen(64)
+                process = subprocess.Popen(
+                    [sys.executable, "-m", *arguments, str(server.fileno())],
+                    cwd=ROOT,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    pass_fds=[server.fileno()],
+                    start_new_session=True,
+                )
+            stack.callback(process.communicate)
+        return stack.pop_all()
+
+
+class Preloaded:
+    """A command that runs in a fork, in a session of its own; what it prints lies in files.
+
+    Args:
+        package: whose command line it is.
+        arguments: of the command.
+        python_path: where own spaces are imported from.
+        environment: what it has beside this process's.
+    """
+
+    def __init__(
+        self,
+        package: str,
+        *arguments: object,
+        python_path: Path | str = "",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        folder = Path(tempfile.mkdtemp(dir=os.environ[SHARED]))
+        self.printed, self.complained = folder / "out", folder / "err"
+        self.returncode: int | None = None
+        self._name = f"{package} {arguments}"
+        self._server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._server.connect(str(folder.with_name(package)))
+        path = os.pathsep.join(filter(None, [str(python_path), str(ROOT)]))
+        command = {
+            "arguments": [str(each) for each in arguments],
+            "path": path,
+            "out": str(self.printed),
+            "err": str(self.complained),
+            "environment": {**os.environ, "COLUMNS": "200", "PYTHONPATH": path, **(environment or {})},
+        }
+        self._server.send(json.dumps(command).encode())
+        self.pid = int(self._server.recv(64))
+
+    def poll(self) -> int | None:
+        """Return the exit code, or None while it runs."""
+        return self.wait(0)
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """Wait so many seconds for the end, and return the exit code, or None if it runs yet."""
+        if self.returncode is None and select.select([self._server], [], [], timeout)[0]:
+            self.returncode = int(self._server.recv(64))
+            self._server.close()
+        return self.returncode
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """Return what it printed until its end; one that does not end in time is killed with its group."""
+        in_time = self.wait(timeout) is not None
+        if not in_time:
+            os.killpg(self.pid, signal.SIGKILL)
+        out, err = (file.read_text(encoding="utf-8", errors="replace") for file in (self.printed, self.complained))
+        assert in_time, f"{self._name} did not end within {timeout} s:\n{out[-2000:]}\n{err[-2000:]}"
+        return out, err
+
+
 def run_preloaded(
     package: str,
     *arguments: object,
@@ -45,55 +128,10 @@ def run_preloaded(
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run `python -m PACKAGE` to its end, without its imports."""
-    server = _start(package)
-    with tempfile.TemporaryDirectory() as folder:
-        out, err = Path(folder) / "out", Path(folder) / "err"
-        path = os.pathsep.join(filter(None, [str(python_path), str(ROOT)]))
-        command = {
-            "arguments": [str(each) for each in arguments],
-            "path": path,
-            "out": str(out),
-            "err": str(err),
-            "environment": dict(environment or {}),
-        }
-        print(json.dumps(command), file=server.stdin, flush=True)
-        code, in_time = _wait(server, timeout)
-        printed = [file.read_text(encoding="utf-8", errors="replace") for file in (out, err)]
-    if not in_time:
-        pytest.fail(
-            f"{package} {arguments} did not end within {timeout} s:\n{printed[0][-2000:]}\n{printed[1][-2000:]}"
-        )
-    return subprocess.CompletedProcess(arguments, code, *printed)
-
-
-@functools.cache
-def _start(package: str) -> "subprocess.Popen[str]":
-    server = subprocess.Popen(
-        [sys.executable, "-m", "tests.preloaded", package],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    atexit.register(server.communicate)
-    return server
-
-
-def _wait(server: "subprocess.Popen[str]", timeout: float) -> tuple[int, bool]:
-    assert server.stdout is not None
-    pid, overdue = int(server.stdout.readline()), threading.Event()
-
-    def stop() -> None:
-        overdue.set()
-        os.killpg(pid, signal.SIGKILL)
-
-    timer = threading.Timer(timeout, stop)
-    timer.start()
-    code = int(server.stdout.readline())
-    timer.cancel()
-    return code, not overdue.is_set()
+    command = Preloaded(package, *arguments, python_path=python_path, environment=environment)
+    printed = command.communicate(timeout)
+    assert command.returncode is not None
+    return subprocess.CompletedProcess(arguments, command.returncode, *printed)
 
 
 def _become(package: str, command: Mapping[str, Any]) -> None:
@@ -103,7 +141,6 @@ def _become(package: str, command: Mapping[str, Any]) -> None:
         os.dup2(os.open(command[name], os.O_CREAT | os.O_WRONLY | os.O_TRUNC), number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     sys.path[:0] = command["path"].split(os.pathsep)
-    os.environ["PYTHONPATH"] = command["path"]
     os.environ.update(command["environment"])
     sys.argv = [package, *command["arguments"]]
 
@@ -125,23 +162,49 @@ def _end(main: Callable[[], None]) -> NoReturn:
     os._exit(code)
 
 
-def _serve(package: str) -> None:
+def _load(package: str) -> Callable[[], None]:
+    """Import what commands import, and return the program."""
     for name in IMPORTED[package]:
         importlib.import_module(name)
-    main = importlib.import_module(f"{package}.__main__").main
+    main: Callable[[], None] = importlib.import_module(f"{package}.__main__").main
     if package == "search":
-        spare_rays(pytest.MonkeyPatch())
+        from pytest import MonkeyPatch
+
+        spare_rays(MonkeyPatch())
     # No fork looks for garbage among all that was there before it, of which it would need a copy.
     gc.freeze()
-    answer = os.fdopen(os.dup(1), "w")
-    for line in sys.stdin:
-        pid = os.fork()
-        if pid == 0:
-            _become(package, json.loads(line))
-            _end(main)
-        print(pid, file=answer, flush=True)
-        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), file=answer, flush=True)
+    return main
+
+
+def _tell(asker: socket.socket, number: int) -> None:
+    # Who asked may have been ended meanwhile.
+    with suppress(BrokenPipeError):
+        asker.send(str(number).encode())
+
+
+def _serve(package: str, listening: int) -> None:
+    """Fork a command for each that asks, and tell its end, until standard input is closed."""
+    running: dict[int, tuple[int, socket.socket]] = {}
+    main = None
+    with socket.socket(fileno=listening) as server:
+        while sys.stdin not in (ready := select.select([sys.stdin, server, *running], [], [])[0]):
+            for ended in running.keys() & set(ready):
+                pid, asker = running.pop(ended)
+                os.close(ended)
+                code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+                with asker:
+                    _tell(asker, code)
+            if server in ready:
+                asker = server.accept()[0]
+                command = json.loads(asker.recv(MOST_BYTES))
+                main = main or _load(package)
+                pid = os.fork()
+                if pid == 0:
+                    _become(package, command)
+                    _end(main)
+                _tell(asker, pid)
+                running[os.pidfd_open(pid)] = pid, asker
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1])
+    _serve(sys.argv[1], int(sys.argv[2]))

@@ -4,6 +4,7 @@ Encoders live in `encoders`, decoders in `decoders`; where pretrained weights co
 """
 
 from dataclasses import replace
+from functools import cache
 from typing import Any, Final
 
 import segmentation_models_pytorch as smp
@@ -23,6 +24,11 @@ _OTHER_DECODERS: Final = ("upernet", "unet", "segformer", "dpt")
 _MISFITS: Final = (RuntimeError, ValueError, KeyError, IndexError, AssertionError, AttributeError, TypeError)
 """What timm and SMP raise for a backbone that does not do what a decoder asks of it."""
 
+_MAKING: Final = (
+    "backbone", "backbone_options", "decoder", "decoder_channels", "attention", "head_precision", "input_mode",
+    "crop_size",
+)  # fmt: skip
+"""Choices that the shapes of a network come of."""
 _LEARNING_FROM_INPUT: Final = (nn.Hardtanh, nn.SiLU, nn.Hardswish, nn.Hardsigmoid)
 """Activations, ReLU6 among them, whose gradient is made of what they were given; ReLU's is made of what it gave."""
 
@@ -144,17 +150,24 @@ def require_architecture(config: TrainConfig) -> int:
     """Raise `ConfigError` within seconds when backbone and decoder do not fit, or the network does not take the images.
 
     Args:
-        config: backbone, decoder, decoder_channels, attention, input_mode and crop_size are used.
+        config: what makes the network is used; what was tried once is known.
 
     Returns:
         How many numbers its weights are.
     """
     try:
-        return count_weights(try_network(config))
+        return _count_tried(TrainConfig.from_values({name: getattr(config, name) for name in _MAKING}))
     except ConfigError as error:
         if isinstance(error.__cause__, _MISFITS):
             raise ConfigError(f"{error} {_find_remedy(config)}") from error
         raise
+
+
+@cache
+def _count_tried(config: TrainConfig) -> int:
+    # A training draws the same numbers whether its network was tried before or not.
+    with torch.random.fork_rng(devices=[]):
+        return count_weights(try_network(config))
 
 
 def count_weights(model: nn.Module) -> int:

@@ -30,7 +30,6 @@ class Feasibility:
         self._usual_side = usual_side
         self._classes = classes
         self._taken_of_network: dict[tuple[object, ...], str] = {}
-        self._weights_of_network: dict[tuple[object, ...], int] = {}
         self._head_of_encoder: dict[tuple[object, ...], int] = {}
         self._layered: set[tuple[object, ...]] = set()
         self.checkpoint_bytes = 0
@@ -53,8 +52,8 @@ class Feasibility:
         outputs = build_label_map(self._classes, config.labels).outputs
         encoder = (config.backbone, config.backbone_options, config.crop_size if takes_one_size(config) else 0)
         network = (*encoder, config.weights, config.decoder, config.decoder_channels, config.attention, outputs)
+        weights = require_architecture(config)
         if network not in self._taken_of_network:
-            self._weights_of_network[network] = require_architecture(config)
             taken = require_start(config, outputs)
             self._taken_of_network[network] = f"{config.backbone}, {config.decoder}: {taken}" if taken else ""
         # One decoder alone takes other features of an encoder.
@@ -63,7 +62,7 @@ class Feasibility:
             _require_layers(config, outputs)
             self._layered.add(seen)
         head = self._measure_head(config, outputs, seen) if config.auxiliary_weight else 0
-        found = estimate_bytes(config, self._weights_of_network[network], head)
+        found = estimate_bytes(config, weights, head)
         self.checkpoint_bytes = max(self.checkpoint_bytes, found)
 
     def _measure_head(self, config: TrainConfig, outputs: int, seen: tuple[object, ...]) -> int:

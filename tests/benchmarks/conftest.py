@@ -1,5 +1,6 @@
 """Searches of the past: written into an MLflow store by the project's own tracking, without training anything."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -101,8 +102,9 @@ HAND = [
 
 
 @pytest.fixture(scope="session")
-def past(tmp_path_factory: pytest.TempPathFactory) -> Past:
+def past(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Past:
     """A store with the search `hand`: ASHA compares after epochs 1 and 2 of 4 and lets the best half go on."""
     made = Past(tmp_path_factory.mktemp("past"))
+    shutil.copy(empty_database, made.root / "mlflow.db")
     made.record("hand", HAND)
     return made

@@ -29,7 +29,7 @@ from search.settings import SearchSettings, build_settings, write_settings
 from segcore.config import TrainConfig
 from segcore.data.dividing.split import FoldSplit, write_folds
 from tests.nursery import spare_rays
-from tests.preloaded import run_preloaded
+from tests.preloaded import Preloaded, run_preloaded
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -288,6 +288,20 @@ def start_cli() -> Callable[..., subprocess.Popen[str]]:
             text=True,
             start_new_session=True,
         )
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def start_preloaded() -> Callable[..., Preloaded]:
+    """Return a function that starts `python -m search` without its imports, in a process group of its own.
+
+    A local Ray that it starts has no processes that watch it, and its workers are forks, too.
+    """
+
+    def start(*arguments: object, **environment: str) -> Preloaded:
+        path = environment.pop("PYTHONPATH", "")
+        return Preloaded("search", *arguments, python_path=path, environment=environment)
 
     return start
 

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 from mlflow import MlflowClient
@@ -61,7 +62,8 @@ def test_the_winner_is_told_by_what_was_drawn_and_its_score():
 
 
 @pytest.fixture
-def client(tmp_path) -> MlflowClient:
+def client(tmp_path, empty_database) -> MlflowClient:
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
     return MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
 
 

@@ -1,6 +1,7 @@
 """Searches on a given division, end to end: the official split with its confirmation by seeds, and own folds."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -29,8 +30,10 @@ def tiny(trial):
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def root(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
     root = tmp_path_factory.mktemp("given")
+    (root / "searches").mkdir()
+    shutil.copy(empty_database, root / "searches" / "mlflow.db")
     (root / "my_spaces.py").write_text(SPACES)
     return root
 

@@ -1,6 +1,7 @@
 """Searches for another metric than the contest's, end to end: it ranks, confirms, is retrained for and named."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -28,9 +29,13 @@ def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def launched(streets: Path, run_cli: Callable[..., subprocess.CompletedProcess[str]]) -> tuple[str, SearchFolder]:
+def launched(
+    streets: Path, run_cli: Callable[..., subprocess.CompletedProcess[str]], empty_database: Path
+) -> tuple[str, SearchFolder]:
     """What the launch of a search for the IoU of cars printed, and the search's files."""
     root = streets.parent
+    (root / "searches").mkdir()
+    shutil.copy(empty_database, root / "searches" / "mlflow.db")
     done = run_cli(
         *("launch", "--name", "other", "--data", streets, "--space", "demo", "--trials", 2, "--epochs", 2, *SMALL),
         *("--folds", 2, "--max-concurrent", 1, "--cache", root / "cache", "--storage", root / "searches"),

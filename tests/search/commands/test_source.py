@@ -5,7 +5,6 @@ import re
 import shutil
 
 import pytest
-from mlflow import MlflowClient
 from typer.testing import CliRunner
 
 from search.__main__ import app
@@ -18,12 +17,12 @@ from tests.search.report.simulated import simulate_search
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory) -> str:
+def address(tmp_path_factory, empty_database) -> str:
     """An MLflow that has a search, whose storage is gone."""
     storage = tmp_path_factory.mktemp("far") / "searches"
     folder = simulate_search(storage, trials=6, workers=2, finish=False, name="far")
     place = build_place({"data": storage, "storage": storage})
-    MlflowClient(place.tracking_uri).search_experiments()
+    shutil.copy(empty_database, storage / "mlflow.db")
     settings, _ = read_search(folder)
     StageRuns(settings, place, "search", folder.search_stage).write(list(read_events(folder.search_stage.journal)))
     send_record(place, folder, "")

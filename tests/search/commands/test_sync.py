@@ -34,6 +34,12 @@ def place(tmp_path: Path) -> SearchFolder:
     return folder
 
 
+@pytest.fixture
+def database(place: SearchFolder, empty_database: Path) -> None:
+    """MLflow is there, and knows nothing of the search."""
+    shutil.copy(empty_database, place.root.parent / "mlflow.db")
+
+
 def runs_of(storage: Path) -> dict[str, tuple[str, float]]:
     """Status and last iou of every run by its number."""
     client = MlflowClient(f"sqlite:///{storage / 'mlflow.db'}")
@@ -42,6 +48,7 @@ def runs_of(storage: Path) -> dict[str, tuple[str, float]]:
     return {run.data.tags["search.trial"]: (run.info.status, run.data.metrics["iou"]) for run in runs}
 
 
+@pytest.mark.usefixtures("database")
 def test_lost_database_is_filled_again_from_the_journal(place, run_cli):
     storage = place.root.parent
     whole = {"-1": ("FINISHED", 0.6), "0": ("FINISHED", 0.6)}
@@ -56,6 +63,7 @@ def test_lost_database_is_filled_again_from_the_journal(place, run_cli):
     assert runs_of(storage.parent) == whole
 
 
+@pytest.mark.usefixtures("database")
 def test_torn_last_line_is_not_waited_for(place, run_cli):
     with place.search_stage.journal.open("a") as stream:
         stream.write('{"event": "epo')
@@ -83,6 +91,7 @@ def test_server_that_is_away_is_an_error_with_what_to_do(place, run_cli, find_fr
     assert "PW" not in done.stderr
 
 
+@pytest.mark.usefixtures("database")
 def test_deleted_experiment_is_no_server_that_does_not_answer(place, run_cli):
     storage = place.root.parent
     run_cli("sync", "streets", "--storage", storage)

@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 
 from search.folder import StageFolder, folder_of
@@ -38,8 +40,10 @@ def test_three_best_configurations_of_a_search_in_the_storage_come_first(
     assert [values["batch_size"] for values in found] == [3, 4, 1]
 
 
-def test_search_that_only_mlflow_knows_is_found_there(make_settings, make_place, script):
+def test_search_that_only_mlflow_knows_is_found_there(make_settings, make_place, script, empty_database):
     settings, place = make_settings(name="elsewhere"), make_place()
+    place.storage.mkdir()
+    shutil.copy(empty_database, place.storage / "mlflow.db")
     for trial, iou in enumerate((0.5, 0.7, 0.6, 0.4)):
         script.ask(trial, batch_size=trial + 1, learning_rate=2.5e-4)
         script.epochs(trial, iou)

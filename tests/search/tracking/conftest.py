@@ -15,14 +15,6 @@ from search.place import Place
 from search.settings import SearchSettings
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's tables, made once: making them takes seconds."""
-    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(f"sqlite:///{file}").search_experiments()
-    return file
-
-
 @pytest.fixture
 def settings(make_settings) -> SearchSettings:
     return make_settings(epochs=3, trials=2)

@@ -109,8 +109,9 @@ def test_tracker_without_a_server_ends_and_says_what_is_missing(settings, make_p
 
 
 def test_a_server_that_comes_back_as_the_search_ends_gets_everything(
-    settings, make_place, script, stage, find_free_port, find_runs, mlflow_server, tmp_path
+    settings, make_place, script, stage, find_free_port, find_runs, mlflow_server, empty_database, tmp_path
 ):
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
     port = find_free_port()
     place = make_place(tracking_uri=f"http://127.0.0.1:{port}")
     tracker = Tracker(settings, place, "search", stage)

@@ -1,5 +1,6 @@
 """The commands as a user types them, in processes of their own, which share their imports."""
 
+import io
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
+from segcore.__main__ import main
 from segcore.data.classes import ClassTable, class_table_to_json
 from segcore.data.dataset import decode_case, read_dataset
 from segcore.data.decoding import decode_rgb
@@ -23,16 +25,10 @@ from segcore.networks.model import build_architecture
 from segcore.prediction.ensemble_files import load_ensemble, save_ensemble
 from segcore.scoring.mask_files import read_masks, save_mask, write_mask_notes
 from tests.conftest import save_case
-from tests.preloaded import run_preloaded
+from tests.preloaded import Preloaded, run_preloaded
 
 ROOT = Path(__file__).parents[3]
 TRAINING = ("backbone=tf_efficientnet_lite0", "decoder_channels=16", "batch_size=2", "epochs=4", "learning_rate=0.01")
-
-
-def start(*arguments):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-    command = [sys.executable, "-m", "segcore", *map(str, arguments)]
-    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def run(*arguments):
@@ -51,11 +47,11 @@ def trained(dataset_folder, tmp_path_factory):
     """A training that was killed after its first epoch and started again, and its second output."""
     place = tmp_path_factory.mktemp("trained")
     arguments = train_arguments(dataset_folder, place / "out", place / "cache")
-    first = start(*arguments)
+    first = Preloaded("segcore", *arguments)
     while not (place / "out" / "state.pt").exists() and first.poll() is None:
         time.sleep(0.05)
     os.kill(first.pid, signal.SIGKILL)
-    first.communicate()
+    first.wait()
     code, out, _ = run(*arguments)
     assert code == 0
     return place / "out", out
@@ -332,14 +328,17 @@ def test_name_that_no_file_can_have_is_said(dataset_folder, letters):
 
 
 def test_words_of_data_reach_a_terminal_of_ascii(make_dataset, monkeypatch):
-    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     folder = make_dataset()
     table = folder / "classes.json"
     table.write_text(table.read_text().replace('"sky"', '"Fu\u00dfweg"'), encoding="utf-8")
-    process = start("check", folder, "--folds", 2)
-    out, _ = process.communicate(timeout=300)
-    assert process.returncode == 0
-    assert r"Fu\xdfweg" in out
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setattr(sys, "argv", ["segcore", "check", str(folder), "--folds", "2"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    terminal.flush()
+    assert ended.value.code == 0
+    assert rb"Fu\xdfweg" in terminal.buffer.getvalue()
 
 
 def test_reader_that_has_seen_enough_ends_the_command_quietly():

@@ -113,6 +113,16 @@ def test_first_bias_alone_is_not_that_of_the_architecture(make_config, backbone,
     assert changed == (["network.encoder.model.stem_0.bias"] if starts else [])
 
 
+def test_network_starts_with_the_same_weights_whether_it_was_tried_before_or_not(make_config):
+    # Mix transformers are tried where numbers are drawn; no other test tries this one.
+    config, starts = make_config(backbone="mit_b0", weights="none", decoder_channels=24), []
+    for _ in range(2):
+        torch.manual_seed(0)
+        starts.append(build_model(config, 5).state_dict())
+    first, second = starts
+    assert [name for name, weights in first.items() if not torch.equal(weights, second[name])] == []
+
+
 def test_decoder_has_the_configured_channels(make_config):
     def widths(config):
         return [block.conv2[0].out_channels for block in build_architecture(config, 2).network.decoder.blocks]

@@ -6,7 +6,7 @@
 How levels become pixels says `levels`.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from PIL import Image, ImageFile
 from PIL.BmpImagePlugin import BmpImageFile
@@ -38,7 +38,7 @@ def require_well_read(image: Image.Image, name: str) -> None:
             f"{name}: has 16 bits a channel and each channel in a plane of its own, which cannot be read; save it with "
             "its channels together (in GDAL INTERLEAVE=PIXEL), or as PNG"
         )
-    if isinstance(image, BmpImageFile) and raw and raw[0].args[0] == "1" and raw[0].args[1] != _count_line(image.width):
+    if isinstance(image, BmpImageFile) and any(_has_wide_bits(tile.args, image.width) for tile in raw):
         raise DataError(
             f"{name}: is a BMP of black and white that has more bits a pixel than one, which cannot be read; save it "
             "as PNG"
@@ -50,6 +50,7 @@ def _has_deep_planes(image: TiffImageFile) -> bool:
     return tags.get(_PLANES) == 2 and len(image.getbands()) > 1 and max(tags.get(_BITS, (1,))) > 8
 
 
-def _count_line(width: int) -> int:
-    """Return the bytes of a BMP's line of one bit a pixel."""
-    return -(-width // _BITS_OF_A_LINE) * _BITS_OF_A_LINE // 8
+def _has_wide_bits(args: Any, width: int) -> bool:
+    """Say whether lines are longer than those of one bit a pixel, as which they are read, given mode and bytes."""
+    bits, line = args[:2]
+    return bits == "1" and int(line) != -(-width // _BITS_OF_A_LINE) * _BITS_OF_A_LINE // 8

@@ -18,6 +18,8 @@ from segcore.data.names import has_controls
 from segcore.errors import DataError
 
 _COLUMNS: Final = re.compile(r"([^\s,]+)(?:(\s*,.*|\s+-?\d+)|\s.*)")
+_PATH_AND_MORE: Final = re.compile(rf"(.+?({'|'.join(map(re.escape, IMAGE_SUFFIXES))}))[\s,;|].*", re.IGNORECASE)
+"""A path, which may have spaces, and that of the mask behind it."""
 _LEFT_BY_SYSTEMS: Final = frozenset({"thumbs.db", "desktop.ini", "@eadir"})
 """By Windows, and by Synology's stores: a folder of thumbnails for each of images."""
 _OF_A_DATA_SET: Final = frozenset({"dataset.json", "classes.json", "cases.csv", "_classes.csv"})
@@ -208,14 +210,16 @@ def name_in_list(text: str) -> str:
 def list_readings(line: str) -> tuple[str, ...]:
     r"""Return what a line of a list may mean by the path of an image, the likeliest first.
 
-    That is all of it, or a path that the mask's, or a number, follows; either may begin with / or ./, or have \ between
+    That is all of it, or a path that the mask's, or a number, follows; each may begin with / or ./, or have \ between
     folders.
     """
     whole = unicodedata.normalize("NFC", line.strip())
     columns = _COLUMNS.fullmatch(whole)
     # 'a b' is no 'a'.
     first = columns[1] if columns and (columns[2] or columns[1].lower().endswith(IMAGE_SUFFIXES)) else whole
-    return whole, first, *(text.replace("\\", "/").removeprefix("./").lstrip("/") for text in (whole, first))
+    path = _PATH_AND_MORE.fullmatch(whole)
+    texts = (whole, first, *([path[1]] if path else []))
+    return *texts, *(text.replace("\\", "/").removeprefix("./").lstrip("/") for text in texts)
 
 
 def is_visible(name: str) -> bool:

@@ -16,7 +16,7 @@ from pydantic.dataclasses import dataclass
 from segcore.counting import count_words
 from segcore.data.classes import BACKGROUND, MOST_CLASSES, VOID, is_background, is_called_void
 from segcore.data.decoding import IMAGE_SUFFIXES
-from segcore.data.names import find_name_fault, find_repeated
+from segcore.data.names import find_equal_names, find_name_fault, find_repeated
 from segcore.data.sources.description import tell_faults
 from segcore.errors import DataError
 
@@ -27,8 +27,14 @@ Identity = int | str
 """A number, or what else a program numbers things by, such as a UUID."""
 
 
-def _fill_in(value: object) -> object:
-    return 0 if value is None else value
+def _read_length(value: object) -> object:
+    # VIA writes -1 of an image that it did not show.
+    return 0 if value in (None, -1) else value
+
+
+def _read_flag(value: object) -> object:
+    # COCO Annotator writes true and false.
+    return int(bool(value)) if value is None or isinstance(value, bool) else value
 
 
 def _read_identity(identity: int | str) -> int | str:
@@ -36,8 +42,10 @@ def _read_identity(identity: int | str) -> int | str:
     return int(identity) if isinstance(identity, str) and identity.isdecimal() else identity
 
 
-def _list_runs(outline: object) -> object:
-    return [outline] if isinstance(outline, dict) else outline
+def _list_parts(outline: object) -> object:
+    """Return an outline as its parts, where it is one: runs, or a polygon."""
+    is_polygon = isinstance(outline, list) and outline and not isinstance(outline[0], list | dict)
+    return [outline] if isinstance(outline, dict) or is_polygon else outline
 
 
 _Identity = Annotated[Identity, AfterValidator(_read_identity)]
@@ -62,8 +70,8 @@ class CocoImage:
 
     id: _Identity
     file_name: Annotated[str, AfterValidator(_unify_path)]
-    height: Annotated[_Length, BeforeValidator(_fill_in)] = 0
-    width: Annotated[_Length, BeforeValidator(_fill_in)] = 0
+    height: Annotated[_Length, BeforeValidator(_read_length)] = 0
+    width: Annotated[_Length, BeforeValidator(_read_length)] = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FORM)
@@ -76,13 +84,17 @@ class CocoCategory:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FORM)
 class CocoObject:
-    """An annotation of a COCO file: an object, or, with `iscrowd`, an area of objects that were not outlined singly."""
+    """An annotation of a COCO file: an object, or, with `iscrowd`, an area of objects that were not outlined singly.
+
+    Programs leave such as were drawn and deleted, without outline and with an area of 0.
+    """
 
     image_id: _Identity
     category_id: _Identity
-    segmentation: Annotated[tuple[tuple[float, ...] | CocoRuns, ...] | None, BeforeValidator(_list_runs)] = None
+    segmentation: Annotated[tuple[tuple[float, ...] | CocoRuns, ...] | None, BeforeValidator(_list_parts)] = None
     id: _Identity | None = None
-    iscrowd: Annotated[Literal[0, 1], BeforeValidator(_fill_in)] = 0
+    iscrowd: Annotated[Literal[0, 1], BeforeValidator(_read_flag)] = 0
+    area: object = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FORM)
@@ -188,6 +200,8 @@ def _find_problems(content: CocoFile) -> Iterator[str]:
     for name in find_repeated(one.name for one in content.categories if one.id in used):
         yield f"categories: two with objects are called {name!r}; rename one, or give their objects one category_id"
     yield from (f"categories: {fault}" for one in content.categories if (fault := find_name_fault(one.name)))
+    for first, second in find_equal_names(tuple(content.names.values())):
+        yield f"categories: {first!a} and {second!a} look alike; rename one, or give their objects one category_id"
     if not content.images:
         yield "images is empty"
     classes = len(content.names)

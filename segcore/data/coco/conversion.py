@@ -191,13 +191,14 @@ def _draw(image: CocoImage, objects: Sequence[CocoObject], numbers: dict[Identit
 
 
 def _draw_object(one: CocoObject, image: CocoImage) -> Pixels:
-    if not one.segmentation:
+    if not one.segmentation and one.area != 0:
         raise DataError(
             "it has no outline, perhaps a box alone, from which no mask can be drawn; outline it, or take it out"
         )
-    polygons = [part for part in one.segmentation if not isinstance(part, CocoRuns)]
+    parts = one.segmentation or ()
+    polygons = [part for part in parts if not isinstance(part, CocoRuns)]
     pixels_HW = draw_polygons(polygons, image.height, image.width)
-    for part in one.segmentation:
+    for part in parts:
         if isinstance(part, CocoRuns):
             pixels_HW |= draw_runs(part.counts, part.size, image.height, image.width)
     return pixels_HW

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +27,8 @@ _FEWEST_TELLING: Final = 5
 """Masks of which the values that one alone has say something."""
 _MOST_TAGS: Final = 63
 """CARLA has 29."""
+_FAR_APART: Final = 32
+"""Numbers so far from each other were chosen to be seen as greys."""
 _MOST_STEPS: Final = 15
 """Between evenly spread numbers: any would be near those that are spread more densely."""
 
@@ -159,7 +162,17 @@ def find_doubts(values: MaskValues, masks: Sequence[Path]) -> list[str]:
             f"large numbers: up to {largest}; if they tell objects apart, as 26001 and 26002, and not "
             "classes, take the files that hold classes"
         )
-    return [*doubts, *_doubt_objects(values), *_doubt_grey_palette(values)]
+    return [*doubts, *_doubt_void(values), *_doubt_objects(values), *_doubt_grey_palette(values)]
+
+
+def _doubt_void(values: MaskValues) -> Iterator[str]:
+    numbers = sorted(values.pixels)
+    apart = all(after - before >= _FAR_APART for before, after in pairwise(numbers))
+    if values.kind != "rgb" and len(numbers) > 2 and numbers[-1] == VOID and apart and not values.is_void_a_class:
+        yield (
+            f"{VOID}: counts nowhere, as void, but the numbers {list_first([*map(str, numbers)])} look like grey "
+            f"levels; if {VOID} is a class, name it by its number: in a names.txt as '{VOID} car', or in a dataset.json"
+        )
 
 
 def _doubt_objects(values: MaskValues) -> Iterator[str]:

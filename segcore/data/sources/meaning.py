@@ -77,6 +77,8 @@ def read_by(table: ClassTable, kind: Kind, palette: Sequence[Colour], source: st
         table, told = _number_in_order(table, kind, source, masks)
     if _has_levels_of(table, palette, masks):
         kind, palette, told = "grey", (), f"{told}; they are the grey levels of a palette"
+    if VOID in table.ids and len(table) > _FEWEST:
+        told += f"; {VOID} is {table.names[table.ids.index(VOID)]}, and nothing is void"
     index_of = ({0: VOID} if is_of_ade(source) else {}) | dict(encoding_of(table).index_of)
     encoding = build_encoding(kind, index_of, palette)
     return Table(classes=table, encoding=encoding, notes=(*notes, told), source=source)

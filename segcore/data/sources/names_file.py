@@ -40,6 +40,11 @@ _NUMBERED: Final = re.compile(r"\[?(\d{1,5})(\s*(?:[-=]>|[:,;=|])\s*|[.)\]]\s+|\
 _BEGUN_BY_NUMBER: Final = re.compile(r"\W*(\d+)(.*)")
 _NUMBERED_BEHIND: Final = re.compile(r"(\S.*?)(\s*[:,;=\t]\s*|\s+)(\d{1,5})")
 _COLOURED: Final = re.compile(r"(\d{1,3}[\s,;]+){3}\D.*|\D.*([\s,;:=]+\d{1,3}){3}")
+_NO_CLASS: Final = re.compile(
+    r"\W*_*(void|unlabel|ignor|unknown|undefined|invalid|none|nothing|border|boundary|contour|ambiguous|don.?t|out of)",
+    re.IGNORECASE,
+)
+"""How names begin that 255 has where it counts nowhere."""
 _MARKED: Final = re.compile(r"[-*]\s.*|([\"']).*\1,?|.*,")
 _WORDS: Final = re.compile(r"[a-z]+")
 _TITLES_ALONE: Final = frozenset(
@@ -96,7 +101,8 @@ def _lists_masks(file: Path, masks: Sequence[Path]) -> bool:
 def read_names(file: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Return class names, and the number of each if the file gives them.
 
-    Empty lines at the end do not count, nor labelme's name for 255 at the top. Beside two classes or more, 255 is void.
+    Empty lines at the end do not count, nor labelme's name for 255 at the top. Beside two classes or more, 255 is void,
+    unless the file calls it otherwise.
 
     Raises:
         DataError: when the file cannot be read, or nobody can tell which name has which number.
@@ -186,5 +192,5 @@ def _split_numbers(lines: Sequence[str]) -> tuple[tuple[str, ...], tuple[int, ..
     if len(lines) < 2 or None in found:
         return tuple(lines), ()
     pairs = [(match[3], int(match[1])) for match in found if match is not None]
-    kept = [(name, number) for name, number in pairs if number != VOID or len(pairs) == 2]
+    kept = [one for one in pairs if one[1] != VOID or len(pairs) == 2 or not _NO_CLASS.match(one[0])]
     return tuple(name for name, _ in kept), tuple(number for _, number in kept)

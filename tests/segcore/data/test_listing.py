@@ -184,6 +184,8 @@ def test_line_of_a_list_names_an_image_with_or_without_its_suffix(line, name):
         ("./images/a.jpg,./masks/a.png", "images/a.jpg"),
         ("images\\a.jpg", "images/a.jpg"),
         ("images/a.jpg  1", "images/a.jpg"),
+        ("images/a.jpg|masks/a.png", "images/a.jpg"),
+        ("images\\a (2).JPG masks\\a (2).png", "images/a (2).JPG"),
         ("u\u0308.jpg", "\u00fc.jpg"),
     ],
 )

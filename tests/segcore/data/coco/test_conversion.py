@@ -105,10 +105,23 @@ def test_runs_in_a_list_are_one_object_with_its_polygons(tmp_path):
     assert decode(tmp_path) == [[1] * 4, [0] * 4, [2, 0, 0, 1], [2, 0, 0, 1]]
 
 
-def test_an_object_of_which_nobody_says_that_it_is_a_crowd_is_none(tmp_path):
-    save(tmp_path, {**outline(3, SQUARE), "iscrowd": None})
+@pytest.mark.parametrize("said", [None, False])
+def test_an_object_of_which_nobody_says_that_it_is_a_crowd_is_none(tmp_path, said):
+    save(tmp_path, {**outline(3, SQUARE), "iscrowd": said})
     assert take_in(tmp_path).crowds == 0
     assert decode(tmp_path) == [[1] * 4] * 4
+
+
+def test_a_polygon_may_stand_alone_and_what_was_deleted_is_nothing(tmp_path):
+    deleted = {**outline(18, []), "area": 0, "iscrowd": True}
+    save(tmp_path, outline(3, SQUARE[0]), deleted)
+    assert take_in(tmp_path).vanished == 1
+    assert decode(tmp_path) == [[1] * 4] * 4
+
+
+def test_names_that_look_alike_are_refused_before_anything_is_written(tmp_path):
+    save(tmp_path, outline(3, SQUARE), categories=[{"id": 3, "name": "car"}, {"id": 4, "name": "car "}])
+    assert "categories: 'car' and 'car ' look alike; rename one" in refuse(tmp_path)
 
 
 def test_ids_may_be_texts(tmp_path):
@@ -175,7 +188,9 @@ def test_a_path_may_be_written_as_on_windows_or_from_a_dot(tmp_path, name):
     assert (tmp_path / "out/images/day/a.jpg").is_file()
 
 
-@pytest.mark.parametrize("size", [{}, {"height": None, "width": None}, {"height": 0, "width": 0}, {"width": 4}])
+@pytest.mark.parametrize(
+    "size", [{}, {"height": None, "width": None}, {"height": 0, "width": 0}, {"width": 4}, {"height": -1, "width": -1}]
+)
 def test_an_image_has_its_own_size_where_the_file_does_not_say_it(tmp_path, size):
     save(tmp_path, outline(18, CORNER), images=[{"id": 1, "file_name": "a.jpg", **size}])
     take_in(tmp_path)

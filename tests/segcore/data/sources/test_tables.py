@@ -150,7 +150,10 @@ def test_numbers_spread_evenly_up_to_255_are_grey_levels_of_which_the_last_is_a_
 
 @pytest.mark.parametrize("numbers", [[0, 1, 255], [0, 100, 255], [0, 85, 255], [0, 1, 2, 3, 255]])
 def test_beside_numbers_that_are_spread_otherwise_255_is_void(tmp_path, numbers):
-    assert find_table(tmp_path, [_put(tmp_path, [numbers])]).classes.ids == tuple(numbers[:-1])
+    table = find_table(tmp_path, [_put(tmp_path, [numbers])])
+    assert table.classes.ids == tuple(numbers[:-1])
+    # Numbers of classes are seldom far from each other.
+    assert ("look like grey levels; if 255 is a class" in table.notes[-1]) == (numbers[1] > 1)
 
 
 def test_names_are_of_the_numbers_in_order_and_a_number_behind_them_is_refused(tmp_path):
@@ -170,6 +173,17 @@ def test_number_before_each_name_is_that_of_the_masks(tmp_path, content):
     table = find_table(tmp_path, [mask])
     assert table.classes.names == ("car", "road")
     assert table.encoding.decode(mask).tolist() == [[1, 0, 255]]
+
+
+@pytest.mark.parametrize(
+    ("called", "indices"), [("tram", [0, 1, 2]), ("Ignore region", [0, 1, 255]), ("_unlabelled_", [0, 1, 255])]
+)
+def test_255_is_a_class_where_a_list_calls_it_one(tmp_path, called, indices):
+    mask = _put(tmp_path, [[0, 64, 255]])
+    (tmp_path / "names.txt").write_text(f"0 road\n64 car\n255 {called}\n")
+    table = find_table(tmp_path, [mask])
+    assert table.encoding.decode(mask).tolist() == [indices]
+    assert ("255 is tram, and nothing is void" in table.notes[1]) == (called == "tram")
 
 
 def test_name_that_begins_with_a_number_beside_others_that_do_not_is_a_name(tmp_path):

@@ -144,7 +144,7 @@ def _launch(
     given = first.read(place)
     # What cannot be divided is refused before anything starts; what images hold may change folds that are made.
     division.divide(dataset.cases)
-    with reaching.connected(place) as capacity:
+    with reaching.connected(place, settings.trials) as capacity:
         cache_pixels = reaching.prepare_cache(capacity, dataset)
         split, findings = pass_gate(dataset, cache_pixels, division)
         told = [*describe_findings(dataset, findings), (describe_division(dataset.cases, split), False)]
@@ -278,7 +278,9 @@ def _go_on(
     console.print(f"{settings.name}: {count_words(settings.trials, 'trial')} in all, {asked} of them begun")
     with told_if_slow(f"importing {settings.space}"):
         load_space(settings.space)
-    with reaching.reached(settings, place, folder) as ready:
+    # One that had ended may be taken up again.
+    left = max(1, settings.trials - asked + len(history.unfinished))
+    with reaching.reached(settings, place, folder, left) as ready:
         running.search(ready, retry=retry_failed, extended=extended)
         running.finish(ready, retry=retry_failed)
 

@@ -62,10 +62,14 @@ def attached(place: Place, gpus: tuple[str, ...] | None = None) -> Iterator[None
 
 
 @contextmanager
-def connected(place: Place) -> Iterator[Capacity]:
+def connected(place: Place, trials: int = 1) -> Iterator[Capacity]:
     """Connect to the cluster that the place names, or start a local Ray, and leave it at the end.
 
     A cluster's autoscaler is asked for nodes at once, so that they start while this machine decodes images.
+
+    Args:
+        place: where the search runs.
+        trials: how many there are to run at most.
 
     Yields:
         What the nodes hold.
@@ -78,7 +82,7 @@ def connected(place: Place) -> Iterator[Capacity]:
             _require_capacity(place)
             yield Capacity(place, note=". ".join(each for each in (share.others, advise_mps(place)) if each))
             return
-        with demanding(place) as demand, looking_at_nodes(place) as nodes:
+        with demanding(place, trials) as demand, looking_at_nodes(place) as nodes:
             yield Capacity(place, nodes, demand, head=ray.get_runtime_context().gcs_address)
 
 

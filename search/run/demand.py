@@ -78,7 +78,7 @@ class Demand:
 
 
 @contextmanager
-def demanding(place: Place, trials: int = 1) -> Iterator[Demand]:
+def demanding(place: Place, trials: int) -> Iterator[Demand]:
     """Ask the autoscaler for room for trials, and for nothing any more at the end, however it comes.
 
     Args:

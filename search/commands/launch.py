@@ -11,7 +11,7 @@ import typer
 from search.commands.console import LOADING, console, told_if_slow, warn
 from search.commands.dry_run import show_forecast
 from search.commands.notify import Notify, notified
-from search.commands.opening import open_told, require_same
+from search.commands.opening import open_told, require_same, require_same_folds
 from search.commands.options import Name, Storage, Values, What, Where, WhereNow
 from search.commands.tables import settings_table
 from search.finding import find_folder, is_taken, lock_stage, require_idle, require_new
@@ -111,6 +111,8 @@ def launch(
         if or_resume and is_taken(folder_of(settings, place)):
             folder = find_folder(place.storage, settings.name)
             require_same(folder, settings)
+            if division.own is not None:
+                require_same_folds(folder, division.own)
             _go_on(folder, where)
         else:
             begin()

@@ -25,7 +25,7 @@ from search.place import DEFAULT_STORAGE
 from search.run.scratch import temporary_kept
 from search.settings import SearchSettings, change_settings
 from search.verdict.out_of_fold import MOST_NETWORKS
-from search.verdict.rounds import count_retrainings
+from search.verdict.rounds import count_retrainings, count_trainings
 from search.verdict.selection import can_confirm, choose_further, find_earlier_retraining, find_winner, name_winner
 from segcore.commands.groups import with_groups
 from segcore.config import TrainConfig
@@ -66,7 +66,7 @@ def _confirm(folder: SearchFolder, where: Values, top: int | None, folds: int | 
     if is_in_use(folder.search_stage):
         raise CheckpointError(f"Search {name!r} is running, and confirms by itself at its end.")
     require_idle(*folder.stages.values())
-    with reaching.reached(settings, place, folder) as ready:
+    with reaching.reached(settings, place, folder, count_trainings(settings)) as ready:
         running.confirm_best(ready, retry=True, save=True)
     found = name_winner(settings, folder)
     show_best(found)
@@ -122,7 +122,7 @@ def _retrain(folder: SearchFolder, where: Values, members: int | None, most: int
         warn(f"--members {members}: the search has {count_words(1 + len(further), 'configuration')} with a score.")
     most = bound_networks(settings, further, most)
     wanted = Retraining(winner=winner, further=further, most=most, half=half)
-    with reaching.reached(settings, place, folder) as ready:
+    with reaching.reached(settings, place, folder, wanted.configurations * count_retrainings(settings)) as ready:
         running.retrain_winner(ready, wanted)
 
 

@@ -11,7 +11,7 @@ import typer
 from search.commands.console import LOADING, console, told_if_slow, warn
 from search.commands.dry_run import show_forecast
 from search.commands.notify import Notify, notified
-from search.commands.opening import open_told, require_same
+from search.commands.opening import open_told, require_same, require_same_folds
 from search.commands.options import Name, Storage, Values, What, Where, WhereNow
 from search.commands.tables import settings_table
 from search.finding import find_folder, is_taken, lock_stage, require_idle, require_new
@@ -111,6 +111,8 @@ def launch(
         if or_resume and is_taken(folder_of(settings, place)):
             folder = find_folder(place.storage, settings.name)
             require_same(folder, settings)
+            if division.own is not None:
+                require_same_folds(folder, division.own)
             _go_on(folder, where)
         else:
             begin()
@@ -144,7 +146,7 @@ def _launch(
     given = first.read(place)
     # What cannot be divided is refused before anything starts; what images hold may change folds that are made.
     division.divide(dataset.cases)
-    with reaching.connected(place) as capacity:
+    with reaching.connected(place, settings.trials) as capacity:
         cache_pixels = reaching.prepare_cache(capacity, dataset)
         split, findings = pass_gate(dataset, cache_pixels, division)
         told = [*describe_findings(dataset, findings), (describe_division(dataset.cases, split), False)]
@@ -278,7 +280,9 @@ def _go_on(
     console.print(f"{settings.name}: {count_words(settings.trials, 'trial')} in all, {asked} of them begun")
     with told_if_slow(f"importing {settings.space}"):
         load_space(settings.space)
-    with reaching.reached(settings, place, folder) as ready:
+    # One that had ended may be taken up again.
+    left = max(1, settings.trials - asked + len(history.unfinished))
+    with reaching.reached(settings, place, folder, left) as ready:
         running.search(ready, retry=retry_failed, extended=extended)
         running.finish(ready, retry=retry_failed)
 

@@ -1,6 +1,6 @@
 """Opens a search for a command, and says what its user must know of it."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from search.commands.console import warn
 from search.commands.options import Values, option_of
@@ -8,7 +8,12 @@ from search.folder import SearchFolder
 from search.opening import is_copy, open_search, read_what
 from search.place import Place
 from search.settings import SearchSettings, settings_values
+from segcore.counting import count_words
+from segcore.data.dividing.split import read_folds
 from segcore.errors import ConfigError
+
+if TYPE_CHECKING:
+    from segcore.data.dividing.own_folds import OwnFolds
 
 _OWN: Final = {"name", "search_id", "first"}
 """Settings that a command line does not say, or that follow from files which may be gone by now."""
@@ -45,5 +50,25 @@ def require_same(folder: SearchFolder, given: SearchSettings) -> None:
         told = ", ".join(f"{option_of(name)} (it has {stored[name]}, not {asked[name]})" for name in other)
         raise ConfigError(
             f"--or-resume: search {folder.name!r} has another {told}. Give what it has, change it by "
+            f"'{folder.command('resume')}', or launch under another --name."
+        )
+
+
+def require_same_folds(folder: SearchFolder, own: "OwnFolds") -> None:
+    """Refuse to go on with a search in place of one that was asked for with other folds of one's own.
+
+    Args:
+        folder: the search's files.
+        own: what --folds-file says now.
+
+    Raises:
+        CheckpointError: when the search's folds are damaged.
+        ConfigError: naming an image that is in another fold.
+    """
+    moved = sorted({name for name, _ in read_folds(folder.folds).fold_of.items() ^ own.fold_of.items()})
+    if moved:
+        raise ConfigError(
+            f"--or-resume: --folds-file {own.file} has {count_words(len(moved), 'image')} in another fold than search "
+            f"{folder.name!r}, such as {moved[0]!r}. Give the file as it was, go on without one by "
             f"'{folder.command('resume')}', or launch under another --name."
         )

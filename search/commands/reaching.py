@@ -48,11 +48,11 @@ def tell_storage(place: Place) -> None:
 
 
 @contextmanager
-def connected(place: Place) -> Iterator[Capacity]:
+def connected(place: Place, trials: int) -> Iterator[Capacity]:
     """Connect to the place's cluster, or start a local Ray, and say so if it takes long; see `cluster.connected`."""
     with ExitStack() as stack:
         with told_if_slow(f"reaching the Ray cluster at {place.address}" if place.address else "starting Ray"):
-            capacity = stack.enter_context(cluster.connected(place))
+            capacity = stack.enter_context(cluster.connected(place, trials))
         stack.enter_context(temporary_kept())
         yield capacity
 
@@ -95,13 +95,14 @@ def prepare_cache(capacity: Capacity, dataset: DataSet) -> PixelCache:
 
 
 @contextmanager
-def reached(settings: SearchSettings, place: Place, folder: SearchFolder) -> Iterator[ReadySearch]:
+def reached(settings: SearchSettings, place: Place, folder: SearchFolder, trials: int) -> Iterator[ReadySearch]:
     """Reach the nodes and the data of a search that was begun, to go on with one of its stages.
 
     Args:
         settings: of this run.
         place: where it runs now.
         folder: the search's files.
+        trials: how many the stage has left to run at most.
 
     Raises:
         StreetError: when a training could not use what it is to be given, or the folds, the data or the cluster cannot
@@ -112,7 +113,7 @@ def reached(settings: SearchSettings, place: Place, folder: SearchFolder) -> Ite
     expect_tracking(place)
     tell_storage(place)
     dataset = read_data(place)
-    with connected(place) as capacity:
+    with connected(place, trials) as capacity:
         cache = prepare_cache(capacity, dataset)
         yield ReadySearch(settings=settings, capacity=capacity, folder=folder, cache=cache)
 

@@ -25,7 +25,7 @@ from search.run.nodes import looking_at_nodes
 from search.run.private import kept_private, on_loopback, without_arguments
 from search.run.probe import PRETENDED, are_pretended, describe_blindness
 from search.run.quiet import keep_quiet, without_reports
-from search.run.share import count_cpus, taking_gpus
+from search.run.share import VISIBLE, count_cpus, taking_gpus
 from search.run.starting import SYSTEM_CONFIG, starting_patiently
 from search.run.threads import require_threads
 from search.tracking_uri import mask_uri
@@ -62,10 +62,14 @@ def attached(place: Place, gpus: tuple[str, ...] | None = None) -> Iterator[None
 
 
 @contextmanager
-def connected(place: Place) -> Iterator[Capacity]:
+def connected(place: Place, trials: int = 1) -> Iterator[Capacity]:
     """Connect to the cluster that the place names, or start a local Ray, and leave it at the end.
 
     A cluster's autoscaler is asked for nodes at once, so that they start while this machine decodes images.
+
+    Args:
+        place: where the search runs.
+        trials: how many there are to run at most.
 
     Yields:
         What the nodes hold.
@@ -78,7 +82,7 @@ def connected(place: Place) -> Iterator[Capacity]:
             _require_capacity(place)
             yield Capacity(place, note=". ".join(each for each in (share.others, advise_mps(place)) if each))
             return
-        with demanding(place) as demand, looking_at_nodes(place) as nodes:
+        with demanding(place, trials) as demand, looking_at_nodes(place) as nodes:
             yield Capacity(place, nodes, demand, head=ray.get_runtime_context().gcs_address)
 
 
@@ -220,7 +224,8 @@ def require_usable(capacity: Capacity) -> None:
 def _require_seen_gpus(place: Place) -> None:
     if place.gpus_per_trial and not are_pretended():
         for fault in describe_blindness(torch.cuda.device_count(), place.gpus_per_trial):
-            raise ClusterError(f"--gpus-per-trial {place.gpus_per_trial:g}: {fault}; or give 0 to train on CPUs.")
+            wanted = f"--gpus-per-trial {place.gpus_per_trial:g}"
+            raise ClusterError(f"{wanted}: {fault}; or give 0 to train on CPUs.{_tell_hidden()}")
 
 
 def _require_capacity(place: Place) -> None:
@@ -231,7 +236,14 @@ def _require_capacity(place: Place) -> None:
             raise ClusterError(
                 f"--{kind.lower()}s-per-trial {needed:g}: this machine has {count_words(round(held), kind)} for "
                 f"trials, so that none could ever start; {less}, or name a cluster by --address."
+                f"{_tell_hidden() if kind == 'GPU' else ''}"
             )
+
+
+def _tell_hidden() -> str:
+    """Say what hides GPUs from this command, where its environment names those that it may use."""
+    visible = os.environ.get(VISIBLE)
+    return "" if visible is None else f" {VISIBLE} is {visible!r} here: a GPU that it does not name is hidden."
 
 
 def advise_mps(place: Place) -> str:

@@ -78,12 +78,17 @@ class Demand:
 
 
 @contextmanager
-def demanding(place: Place) -> Iterator[Demand]:
-    """Ask the autoscaler for room for trials, and for nothing any more at the end, however it comes."""
+def demanding(place: Place, trials: int) -> Iterator[Demand]:
+    """Ask the autoscaler for room for trials, and for nothing any more at the end, however it comes.
+
+    Args:
+        place: resources of a trial and the wished number are used.
+        trials: how many there are to run at most.
+    """
     demand = Demand(place)
     try:
-        # How many trials there are to run is known only when their stage begins.
-        demand.wish(place.max_concurrent or 1)
+        # Until their stage begins nobody counts them, and where no number is wished one node shows what there is.
+        demand.wish(trials if place.max_concurrent else 1)
         yield demand
     finally:
         demand.wish(0)

@@ -82,7 +82,7 @@ def run_search(stage: Stage, cache: PixelCache) -> None:
         InterruptedSearchError: when it was stopped from outside, or its trials do nothing but fail.
     """
     settings, journal, started, facts = stage.settings, stage.journal, now(), space_facts(cache)
-    drawn = [record.params for record in journal.history.in_order if record.drawable]
+    drawn = [Draw(params=each.params, values=each.values) for each in journal.history.in_order if each.drawable]
     space = find_edition(settings.space, settings, facts, drawn)
     asha, proposer = build_asha(settings), build_proposer(settings, facts, space)
     journal.follow(asha, proposer)

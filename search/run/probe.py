@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 import ray
+from ray._common.utils import get_system_memory
 
 from search.run.mps import runs_mps
 from search.storage import find_bucket
@@ -51,7 +52,7 @@ class Probe:
         versions: of Python, Ray, torch and what the networks are made of.
         gpus: those that torch sees.
         cpus: processor cores that its processes may use.
-        memory_gib: all it has.
+        memory_gib: all that it has, or that its container may take.
         free_disk_gib: on the disk of its cache.
         shared_memory_gib: size of /dev/shm, by which loader processes hand over samples.
         clock_seconds: its time, since the Unix epoch.
@@ -84,7 +85,7 @@ def probe_machine(cache: Path, meeting: "Meeting | None" = None, name: str = "")
         versions=find_versions(),
         gpus=_find_gpus(),
         cpus=len(os.sched_getaffinity(0)),
-        memory_gib=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB,
+        memory_gib=get_system_memory() / _GIB,
         free_disk_gib=shutil.disk_usage(_find_existing(cache)).free / _GIB,
         shared_memory_gib=_measure_shared_memory(),
         clock_seconds=time.time(),

@@ -23,7 +23,7 @@ from ray._private.utils import get_num_cpus
 from search.place import Place
 from segcore.errors import ClusterError, StorageError
 
-_VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
+VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
 _LIST_UUIDS: Final = ("--query-gpu=uuid", "--format=csv,noheader")
 _LIST_SECONDS: Final = 30.0
 
@@ -83,7 +83,7 @@ def find_visible(count: int) -> tuple[str, ...]:
     Args:
         count: how many torch sees.
     """
-    named = [name.strip() for name in os.environ.get(_VISIBLE, "").split(",") if name.strip()]
+    named = [name.strip() for name in os.environ.get(VISIBLE, "").split(",") if name.strip()]
     return tuple(named[:count] or map(str, range(count)))
 
 
@@ -182,12 +182,12 @@ def make_private_folder() -> Path:
 
 @contextmanager
 def _showing(gpus: Sequence[str]) -> Iterator[None]:
-    former = os.environ.get(_VISIBLE)
-    os.environ[_VISIBLE] = ",".join(gpus)
+    former = os.environ.get(VISIBLE)
+    os.environ[VISIBLE] = ",".join(gpus)
     try:
         yield
     finally:
         if former is None:
-            del os.environ[_VISIBLE]
+            del os.environ[VISIBLE]
         else:
-            os.environ[_VISIBLE] = former
+            os.environ[VISIBLE] = former

@@ -6,19 +6,22 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, KeysView, Mapping, Sequence, Set
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from search.settings import SearchSettings
-from search.space.draw import Draw, Params, RejectedDrawError, draw, draw_config
+from search.space.draw import Draw, RejectedDrawError, draw, draw_config
 from search.space.load import load_space
 from segcore.config import TrainConfig
 from segcore.errors import ConfigError
 from spaces import FORMER_SPACES, Space
 
 _PROBES: Final = 64
+_LATE: Final = 1_000_001
+"""A number that no trial has, odd and large."""
 _CHANGED_SPACE: Final = (
     "The search space is not the one that this search began with; restore it, or launch a new search with this one"
 )
@@ -50,11 +53,11 @@ def require_usable_space(
         drawn.append(found)
         require_trainable(TrainConfig.from_values(found.values))
         again = json.loads(json.dumps(found.params))
-        repeated = draw(partial(_fill, space, settings), facts, seed=0, given=again)
+        repeated = draw(partial(_fill, _number_late(space), settings), facts, seed=0, given=again)
         if repeated.params != found.params:
             raise ConfigError(
                 f"--space {settings.space} draws {repeated.params} where {found.params} was asked for; a space must "
-                "draw the same parameters from the same values."
+                "draw the same parameters from the same values, whatever trial.number is."
             )
         moved = next((name for name in found.params if repeated.distributions[name] != found.distributions[name]), None)
         if moved is not None:
@@ -74,36 +77,48 @@ def require_usable_space(
     return _count_configurations(drawn, settings)
 
 
-def require_same_space(space: Space, settings: SearchSettings, facts: dict[str, Any], trials: Sequence[Params]) -> None:
-    """Refuse a space that can no longer draw what it drew before.
+def require_same_space(space: Space, settings: SearchSettings, facts: dict[str, Any], trials: Sequence[Draw]) -> None:
+    """Refuse a space that no longer makes of what it drew before what it made of it then.
 
     Args:
         space: the space.
         settings: its fixed values and epochs are used.
         facts: what spaces may know of the data.
-        trials: parameters of the trials that it drew.
+        trials: parameters of the trials that it drew, and their values; what has no value there may have any.
 
     Raises:
         ConfigError: naming a trial's parameters and what the space makes of them.
     """
-    for params in trials:
+    for trial in trials:
         try:
-            found = draw(partial(_fill, space, settings), facts, seed=0, given=params).params
+            found = draw(partial(_fill, space, settings), facts, seed=0, given=trial.params)
         # A space is a user's code: whatever it raises on a draw that was its own once, it is another space now.
         except Exception as error:
             raise ConfigError(f"{_CHANGED_SPACE} ({type(error).__name__}: {error}).") from error
-        if found != params:
-            raise ConfigError(f"{_CHANGED_SPACE} ({dict(params)} became {found}).")
+        if found.params != trial.params:
+            raise ConfigError(f"{_CHANGED_SPACE} ({trial.params} became {found.params}).")
+        if (name := _find_unlike(trial.values, found.values)) is not None:
+            told = f"{name}={trial.values[name]!r} then, and {name}={found.values[name]!r} now"
+            raise ConfigError(f"{_CHANGED_SPACE} ({trial.params} had {told}).")
 
 
-def find_edition(name: str, settings: SearchSettings, facts: dict[str, Any], trials: Sequence[Params]) -> Space:
-    """Return the space that a search began with: the newest edition of its name that can draw all that was drawn.
+def _find_unlike(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """Return a value that is another one now; a file of weights may have been moved."""
+    for name in sorted(before.keys() & now.keys()):
+        same = before[name] == now[name]
+        if not same and not (name == "weights" and Path(before[name]).name == Path(now[name]).name):
+            return name
+    return None
+
+
+def find_edition(name: str, settings: SearchSettings, facts: dict[str, Any], trials: Sequence[Draw]) -> Space:
+    """Return the space that a search began with: the newest edition of its name that draws all that was drawn.
 
     Args:
         name: as `load_space` takes it.
         settings: its fixed values and epochs are used.
         facts: what spaces may know of the data.
-        trials: parameters of the trials that it drew.
+        trials: parameters of the trials that it drew, and their values.
 
     Raises:
         ConfigError: when no edition can, naming a trial's parameters and what the newest makes of them.
@@ -131,6 +146,25 @@ def _strict(space: Space, settings: SearchSettings) -> Space:
         return constants
 
     return draw_strictly
+
+
+class _LateTrial(optuna.Trial):
+    """A trial of which a space that goes by numbers makes something else than of the first."""
+
+    @property
+    def number(self) -> int:
+        """The number, which is 0 for all others: each is drawn in a study of its own."""
+        return _LATE
+
+
+def _number_late(space: Space) -> Space:
+    """Return the space, which sees a trial of another number."""
+
+    def draw_late(trial: optuna.Trial) -> dict[str, Any] | None:
+        trial.__class__ = _LateTrial
+        return space(trial)
+
+    return draw_late
 
 
 def _refuse_sets(trial: optuna.Trial) -> None:

@@ -9,7 +9,7 @@ import math
 import sys
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
 
@@ -45,12 +45,13 @@ class Draw:
     Args:
         params: the plain name of what was drawn for each parameter.
         values: what the space makes of them; in a search every `TrainConfig` value.
-        distributions: what each parameter was drawn from, its choices by their plain names.
+        distributions: what each parameter was drawn from, its choices by their plain names; a draw of which only the
+            journal tells has none.
     """
 
     params: dict[str, Any]
     values: dict[str, Any]
-    distributions: dict[str, BaseDistribution]
+    distributions: dict[str, BaseDistribution] = field(default_factory=dict)
 
 
 def space_facts(cache: PixelCache) -> dict[str, Any]:

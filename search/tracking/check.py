@@ -7,8 +7,9 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
+from urllib.parse import urlsplit
 
 import requests
 import sqlalchemy
@@ -59,14 +60,16 @@ def require_writable(uri: str) -> None:
         uri: MLflow's address, which is there.
 
     Raises:
-        TrackingError: when this user may not write the file.
+        TrackingError: when this user may not write the file, or its folder, where SQLite keeps its journal meanwhile.
     """
     file = database_file(unmask_uri(uri))
-    if file is not None and not os.access(file, os.W_OK):
-        raise TrackingError(
-            f"{_named(uri)}: {file} belongs to another user, and you may not write it; let its owner permit that, or "
-            "name a file of your own, or a server, by --tracking-uri."
-        )
+    needed = (file, file.resolve().parent) if file is not None else ()
+    for each in needed:
+        if not os.access(each, os.W_OK):
+            raise TrackingError(
+                f"{_named(uri)}: {each} belongs to another user, and you may not write it; let its owner permit that, "
+                "or name a file of your own, or a server, by --tracking-uri."
+            )
 
 
 def check_tracking(uri: str) -> str | None:
@@ -92,8 +95,8 @@ def check_tracking(uri: str) -> str | None:
     # Drivers and plugins raise what they like.
     except Exception as error:
         if is_away(error, uri):
-            return f"{_named(uri)} does not answer ({_tell(error, uri)})."
-        raise TrackingError(f"{_named(uri)} {_explain(error, uri)}.") from None
+            return f"{_named(uri)} does not answer ({_tell(error, uri)}){_tell_proxy(uri)}."
+        raise TrackingError(f"{_named(uri)} {_explain(error, uri)}{_tell_proxy(uri)}.") from None
     return None
 
 
@@ -201,6 +204,21 @@ def _explain_answer(error: MlflowException, reason: str) -> str:
 def _tell(error: Exception, uri: str) -> str:
     # Some take an address apart before they complain of it.
     return hide_secrets(told(error), unmask_uri(uri))
+
+
+def _tell_proxy(uri: str) -> str:
+    """Say that a proxy of the environment answered in a server's place, or failed to; empty where none was asked."""
+    address = unmask_uri(uri)
+    # Of what is no address there is nothing to tell beside that.
+    with suppress(ValueError):
+        host = urlsplit(address).hostname
+        proxy = requests.utils.select_proxy(address, requests.utils.get_environ_proxies(address))
+        if host and proxy:
+            return (
+                f"; the proxy {mask_uri(proxy)} of the environment was asked for it: where that does not lead there, "
+                f"have {host} in NO_PROXY"
+            )
+    return ""
 
 
 def _named(uri: str) -> str:

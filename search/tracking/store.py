@@ -39,7 +39,6 @@ _PATIENCE: Final = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "PGCONNECT_TIMEOUT": "5",
@@ -78,6 +77,8 @@ def calm_mlflow() -> None:
     """Have MLflow give up within seconds on a server that is gone, and log as little as possible."""
     for name, value in _PATIENCE.items():
         os.environ.setdefault(name, value)
+    # Whoever wants it elsewhere: it forgets what a server that is away did not take, and says that it did.
+    os.environ["MLFLOW_ENABLE_ASYNC_LOGGING"] = "false"
     # urllib3 tells of every retry while the server is away.
     for name in ("mlflow", "alembic", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-QUANTITIES: Final = {"cpu": (str, int), "memory": str, "nvidia.com/gpu": str}
+QUANTITIES: Final = {"cpu": (str, int), "memory": str, "nvidia.com/gpu": str, "ephemeral-storage": str}
 CONTAINER: Final = {
     "name": str,
     "image": str,
@@ -184,6 +184,8 @@ def test_head_takes_no_trials_and_workers_hold_one_each(cluster, pods, job, unde
     assert cluster["headGroupSpec"]["rayStartParams"] == {"num-cpus": "0"}
     head, worker = (pod["containers"][0] for pod in pods)
     assert "nvidia.com/gpu" not in head["resources"]["limits"]
+    # The cache is bounded where it lies; asked for, it leads to a node with the disk, and is put out there as the last.
+    assert {pod["resources"]["requests"].pop("ephemeral-storage") for pod in (head, worker)} == {"30Gi"}
     assert worker["resources"]["requests"] == worker["resources"]["limits"]
     assert float(worker["resources"]["limits"]["nvidia.com/gpu"]) >= options["gpus_per_trial"]
     assert float(worker["resources"]["limits"]["cpu"]) >= options["cpus_per_trial"]

@@ -41,6 +41,6 @@ def test_no_stage_gives_a_training_more_gpus_than_it_uses(searched):
     settings, place = open_search(searched, {"gpus_per_trial": 2})
     with (
         pytest.raises(ConfigError, match="--gpus-per-trial 2: a training uses one GPU"),
-        reached(settings, place, searched),
+        reached(settings, place, searched, 1),
     ):
         pass

@@ -186,6 +186,9 @@ def test_a_gpu_that_torch_does_not_see_is_refused_on_this_machine_too(local_ray,
     room = Capacity(make_place(data=make_dataset(), gpus_per_trial=2))
     with pytest.raises(ClusterError, match="--gpus-per-trial 2: Ray counts 2 GPUs and torch sees 1: mend its driver"):
         prepare_nodes(read_dataset(Path(room.place.data)), room, lambda done, total: None)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    with pytest.raises(ClusterError, match="CUDA_VISIBLE_DEVICES is '-1' here: a GPU that it does not name is hidden"):
+        prepare_nodes(read_dataset(Path(room.place.data)), room, lambda done, total: None)
 
 
 def test_cache_is_prepared_and_told_about(local_ray, make_place, make_dataset, tmp_path):

@@ -108,9 +108,16 @@ def test_a_wish_is_said_again_when_it_changes_or_may_have_been_overruled(asked, 
 
 
 def test_room_is_given_back_once_however_the_search_ends(asked, make_place):
-    with pytest.raises(KeyError), demanding(make_place(max_concurrent=4)) as wished:
+    with pytest.raises(KeyError), demanding(make_place(max_concurrent=4), 80) as wished:
         wished.wish(2)
         raise KeyError
     assert [len(bundles) for bundles in asked] == [4, 2, 0]
     wished.wish(0)
     assert len(asked) == 3
+
+
+@pytest.mark.parametrize(("most", "trials", "nodes"), [(1000, 6, 6), (4, 6, 4), (0, 6, 1)])
+def test_no_more_room_is_asked_for_at_first_than_there_are_trials(asked, make_place, most, trials, nodes):
+    """Nodes that nobody needs would start, and cost until they idle."""
+    with demanding(make_place(max_concurrent=most), trials):
+        assert [len(bundles) for bundles in asked] == [nodes]

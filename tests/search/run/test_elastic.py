@@ -176,7 +176,7 @@ def read_demand() -> list[dict[str, float]]:
 
 def test_demand_is_no_more_than_is_wished_and_is_released_however_a_run_ends(cluster, make_place, monkeypatch):
     place = make_place(gpus_per_trial=0.5, cpus_per_trial=2, max_concurrent=3)
-    with pytest.raises(KeyboardInterrupt), demanding(place) as demand:
+    with pytest.raises(KeyboardInterrupt), demanding(place, 9) as demand:
         assert read_demand() == [{"CPU": 2.0, "GPU": 0.5}] * 3
         demand.wish(2)
         assert read_demand() == [{"CPU": 2.0, "GPU": 0.5}] * 2
@@ -184,7 +184,7 @@ def test_demand_is_no_more_than_is_wished_and_is_released_however_a_run_ends(clu
         assert len(read_demand()) == 3
         raise KeyboardInterrupt
     assert read_demand() == []
-    with demanding(make_place()) as demand:
+    with demanding(make_place(), 9) as demand:
         assert read_demand() == [{"CPU": 1.0}]
         demand.wish(9)
         assert len(read_demand()) == 9

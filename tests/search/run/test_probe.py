@@ -1,8 +1,11 @@
 import dataclasses
 import os
+from functools import partial
 
 import pytest
+from ray._common.utils import get_system_memory
 
+import search.run.probe
 from search.run.probe import (
     Gpu,
     Meeting,
@@ -29,6 +32,14 @@ def test_a_machine_tells_what_it_is_and_has(probe):
     assert probe.versions.keys() == {"Python", "Ray", "torch", "timm", "segmentation-models-pytorch"}
     assert min(probe.memory_gib, probe.free_disk_gib, probe.shared_memory_gib) > 0
     assert find_faults(probe, find_versions(), 0, pretended=False) == []
+
+
+def test_of_a_container_the_memory_that_it_may_take_is_told(monkeypatch, tmp_path):
+    """The machine around it has more, which the kernel ends it for."""
+    (tmp_path / "memory.max").write_text(f"{2**29}\n")
+    bounded = partial(get_system_memory, memory_limit_filename="", memory_limit_filename_v2=tmp_path / "memory.max")
+    monkeypatch.setattr(search.run.probe, "get_system_memory", bounded)
+    assert probe_machine(tmp_path).memory_gib == 0.5
 
 
 def test_other_versions_than_the_drivers_are_named(probe):

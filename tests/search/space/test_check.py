@@ -6,7 +6,7 @@ import pytest
 
 from search.memory.events import Asked, encode_event, parse_event
 from search.space.check import find_edition, require_same_space, require_usable_space
-from search.space.draw import draw, draw_config
+from search.space.draw import Draw, draw, draw_config
 from segcore.errors import ConfigError, WeightsError
 from segcore.training.feasible import Feasibility
 from spaces import FORMER_SPACES, SPACES
@@ -112,7 +112,7 @@ def test_space_whose_choices_are_tuples_and_lists_passes_and_is_the_same_later(m
     assert isinstance(asked, Asked)
     assert asked.params["crop_size"] in ("[32, 32]", "[64, 32]", "[96, 32]")
     assert asked.values["crop_size"] in (32, 64, 96)
-    require_same_space(pairs, settings, FACTS, [asked.params])
+    require_same_space(pairs, settings, FACTS, [_known(asked.params, **asked.values)])
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,30 @@ def test_space_that_decides_by_more_than_its_trial_is_refused(make_settings):
     with pytest.raises(ConfigError) as caught:
         require_usable_space(space, make_settings(space="mine:space"), FACTS, REQUIRE)
     assert "--space mine:space draws {'encoder_rate_factor'" in str(caught.value)
-    assert "a space must draw the same parameters from the same values" in str(caught.value)
+    assert "a space must draw the same parameters from the same values, whatever trial.number is" in str(caught.value)
+
+
+def first_small_then_large(trial):
+    trial.suggest_categorical("crop_size", (32,) if trial.number < 20 else (64,))
+    return {"input_mode": "crop", **small(trial)}
+
+
+def by_turns(trial):
+    return {"seed": trial.number % 2, **small(trial)}
+
+
+@pytest.mark.parametrize(
+    ("space", "told"),
+    [
+        (first_small_then_large, "draws {'crop_size': 64"),
+        (by_turns, "returns seed=0, and 1 for the same draw"),
+    ],
+)
+def test_space_that_goes_by_the_number_of_a_trial_is_refused(make_settings, space, told):
+    """In each draw it is 0: the space would draw its first trial again and again."""
+    with pytest.raises(ConfigError) as caught:
+        require_usable_space(space, make_settings(), FACTS, lambda config: None)
+    assert told in str(caught.value)
 
 
 def picky(trial: optuna.Trial) -> dict:
@@ -252,6 +275,10 @@ def test_space_that_gives_up_all_it_draws_is_refused(make_settings):
     assert "So did all of 64 draws; let it reject fewer of its combinations." in str(caught.value)
 
 
+def _known(params: dict, **values: object) -> Draw:
+    return Draw(params=params, values=values)
+
+
 DRAWN = {"learning_rate": 1e-3, "backbone": "resnet18"}
 
 
@@ -300,7 +327,7 @@ def impossible(trial):
 
 def test_space_that_still_draws_all_trials_is_the_same(make_settings):
     """That it draws more by now than it did does not matter."""
-    trials = [DRAWN, {**DRAWN, "backbone": "resnet34"}]
+    trials = [_known(DRAWN, optimizer="adamw"), _known({**DRAWN, "backbone": "resnet34"})]
     require_same_space(began_with, make_settings(), FACTS, trials)
     require_same_space(began_with, make_settings(), FACTS, [])
     require_same_space(other_rates, make_settings(), FACTS, [])
@@ -315,8 +342,24 @@ def test_space_that_still_draws_all_trials_is_the_same(make_settings):
 @pytest.mark.parametrize("space", [other_rates, other_names, other_classes, one_less, one_more])
 def test_space_that_draws_otherwise_is_refused(make_settings, space):
     with pytest.raises(ConfigError, match=CHANGED) as caught:
-        require_same_space(space, make_settings(), FACTS, [DRAWN])
+        require_same_space(space, make_settings(), FACTS, [_known(DRAWN)])
     assert "({'learning_rate': 0.001, 'backbone': 'resnet18'} became {'learning_rate': " in str(caught.value)
+
+
+def test_space_that_draws_the_same_and_trains_it_otherwise_is_refused(make_settings):
+    """Its trials from now on would be compared with others than they are told to be; only weights may have moved."""
+
+    def with_constants(trial):
+        began_with(trial)
+        return {"batch_size": 16, "weights": "/new/place/streets.pth"}
+
+    known = _known(DRAWN, batch_size=16, weights="/old/streets.pth", gone_since=1)
+    require_same_space(with_constants, make_settings(), FACTS, [known])
+    for other, told in (("batch_size", "batch_size=8 then, and batch_size=16 now"), ("weights", "weights='none' then")):
+        values = {**known.values, other: {"batch_size": 8, "weights": "none"}[other]}
+        with pytest.raises(ConfigError, match=CHANGED) as caught:
+            require_same_space(with_constants, make_settings(), FACTS, [known, _known(DRAWN, **values)])
+        assert told in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -329,7 +372,7 @@ def test_space_that_draws_otherwise_is_refused(make_settings, space):
 )
 def test_space_that_fails_on_what_it_drew_once_is_refused(make_settings, space, told):
     with pytest.raises(ConfigError, match=CHANGED) as caught:
-        require_same_space(space, make_settings(space="mine:space"), FACTS, [DRAWN])
+        require_same_space(space, make_settings(space="mine:space"), FACTS, [_known(DRAWN)])
     assert told in str(caught.value)
 
 
@@ -341,14 +384,14 @@ def test_one_trial_among_others_that_the_space_does_not_draw_is_found(make_setti
         trial.suggest_int("batch_size", 1, 16 if size == 32 else 4)
         return {"input_mode": "crop"}
 
-    trials = [{"crop_size": 32, "batch_size": 9}, {"crop_size": 64, "batch_size": 4}]
+    trials = [_known({"crop_size": 32, "batch_size": 9}), _known({"crop_size": 64, "batch_size": 4})]
     require_same_space(space, make_settings(), FACTS, trials)
     with pytest.raises(ConfigError, match=r"\{'crop_size': 64, 'batch_size': 9\} became \{'crop_size': 64"):
-        require_same_space(space, make_settings(), FACTS, [*trials, {"crop_size": 64, "batch_size": 9}])
+        require_same_space(space, make_settings(), FACTS, [*trials, _known({"crop_size": 64, "batch_size": 9})])
 
 
 def _draw_of(space, settings, facts, seed):
-    return draw(lambda trial: draw_config(space, trial, settings).values(), facts, seed=seed).params
+    return draw(lambda trial: draw_config(space, trial, settings).values(), facts, seed=seed)
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,19 @@ def test_server_that_refuses_the_name_it_is_called_by_is_told_how_to_allow_it(se
         check_tracking(serve_mlflow(status=403))
 
 
+def test_proxy_that_does_not_lead_to_the_server_is_told_of(serve_mlflow, find_free_port, monkeypatch):
+    """An office has one for the internet, which knows no server of the office itself."""
+    proxy = f"127.0.0.1:{find_free_port()}"
+    monkeypatch.setenv("http_proxy", f"http://user:secret@{proxy}")
+    told = f"; the proxy http://***@{proxy} of the environment was asked for it: where that does not lead there, have "
+    assert check_tracking("http://10.0.0.9:5000").endswith(f"{told}10.0.0.9 in NO_PROXY.")
+    monkeypatch.setenv("http_proxy", serve_mlflow())
+    with pytest.raises(TrackingError, match=r"is no MLflow server .* have 10\.0\.0\.9 in NO_PROXY\.$"):
+        check_tracking("http://10.0.0.9:5000")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    assert "proxy" not in check_tracking(serve_mlflow(status=503))
+
+
 @pytest.mark.parametrize("status", [503, 502, 500, 429])
 def test_server_in_trouble_may_come_back(serve_mlflow, status):
     uri = serve_mlflow(status=status)
@@ -205,6 +218,10 @@ def test_database_that_this_user_may_not_write_is_refused(tmp_path, monkeypatch)
     # As for whoever is not the administrator, who may write everything.
     monkeypatch.setattr(os, "access", lambda file, mode: False)
     with pytest.raises(TrackingError, match=r"mlflow\.db belongs to another user, and you may not write it"):
+        require_writable(uri)
+    # SQLite says then that the database is read-only.
+    monkeypatch.setattr(os, "access", lambda file, mode: file.suffix == ".db")
+    with pytest.raises(TrackingError, match=rf"{tmp_path} belongs to another user, and you may not write it"):
         require_writable(uri)
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import requests
 from mlflow import MlflowClient
+from mlflow.environment_variables import MLFLOW_ENABLE_ASYNC_LOGGING
 from mlflow.exceptions import MlflowException
 
 from search.memory.journal import read_events
 from search.tracking.runs import StageRuns
-from search.tracking.store import open_client, told, trials_link
+from search.tracking.store import calm_mlflow, open_client, told, trials_link
 from segcore.errors import TrackingError
 
 ROOT = Path(__file__).parents[3]
@@ -94,6 +95,13 @@ def test_mlflow_tells_its_makers_nothing():
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert found.stdout.strip() == "None"
+
+
+def test_what_is_sent_is_waited_for_whatever_the_environment_wants(monkeypatch):
+    """Sent in the background, what a server that is away does not take is lost, and taken for sent."""
+    monkeypatch.setenv("MLFLOW_ENABLE_ASYNC_LOGGING", "true")
+    calm_mlflow()
+    assert not MLFLOW_ENABLE_ASYNC_LOGGING.get()
 
 
 def test_request_that_a_proxy_finds_too_large_is_told_with_what_to_do():

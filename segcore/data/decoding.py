@@ -1,23 +1,22 @@
-"""Decodes image and mask files: which formats, how large a file may be, which way is up.
+"""Decodes image and mask files: which formats, and how large a file may be.
 
-Images and masks are turned upright by their EXIF orientation; a file of several pictures is refused. How levels of any
-depth become pixels or numbers says `levels`; listing the files of a folder lives in `listing`.
+A file of several pictures is refused. Which way is up says `orientation`, how levels of any depth become pixels or
+numbers `levels`; listing the files of a folder lives in `listing`.
 """
 
 import os
 import re
 import stat
-import struct
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
 from segcore.data.colours import Colour
@@ -36,6 +35,7 @@ from segcore.data.levels import (
 from segcore.data.lossy import is_lossy
 from segcore.data.misread import require_well_read
 from segcore.data.opacity import require_one_opacity
+from segcore.data.orientation import find_orientation, turn
 from segcore.errors import ConfigError, DataError
 
 IMAGE_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
@@ -48,10 +48,7 @@ _BYTES_PER_PIXEL: Final = 8
 _SPARE_BYTES: Final = 64 << 20
 _LARGE_PIXELS: Final = 16_000_000
 _SUBFILE_KIND: Final = 254
-_PNG_NOTES: Final = frozenset({b"eXIf", b"iTXt", b"tEXt", b"zTXt"})
 _large_turn: Final = threading.Lock()
-
-_Level = TypeVar("_Level", bound=np.unsignedinteger[Any])
 
 # Pillow's own limits cannot be told by a user: the limit of this module stands in their place.
 Image.MAX_IMAGE_PIXELS = None
@@ -71,7 +68,7 @@ def decode_rgb(file: Path) -> Pixels:
     with _open(file) as image:
         deep = has_deep_colours(image)
         image.load()
-        return _turn(to_rgb(image, file.name, deep=deep), _find_orientation(image, file))
+        return turn(to_rgb(image, file.name, deep=deep), find_orientation(image, file))
 
 
 def decode_colours(file: Path) -> Pixels:
@@ -87,7 +84,7 @@ def decode_colours(file: Path) -> Pixels:
         image.load()
         require_one_opacity(image, file.name)
         colours = to_colours(image, file.name)
-        return _turn(colours, _find_orientation(image, file))
+        return turn(colours, find_orientation(image, file))
 
 
 def decode_values(
@@ -114,9 +111,9 @@ def decode_values(
         image.load()
         if image.mode == "P":
             places_HW = take_places(image, file.name, palette, by_level=by_level)
-            return _turn(places_HW, _find_orientation(image, file))
+            return turn(places_HW, find_orientation(image, file))
         require_one_opacity(image, file.name)
-        return _turn(to_values(image, file.name, spread), _find_orientation(image, file))
+        return turn(to_values(image, file.name, spread), find_orientation(image, file))
 
 
 def read_mode(file: Path) -> tuple[str, int, tuple[Colour, ...]]:
@@ -145,7 +142,7 @@ def read_size(file: Path) -> tuple[int, int]:
     with _open(file) as image:
         size = (image.height, image.width)
         # (width, height) after the image lay on its side.
-        return size[::-1] if _find_orientation(image, file) >= 5 else size
+        return size[::-1] if find_orientation(image, file) >= 5 else size
 
 
 def read_orientation(file: Path) -> int:
@@ -156,7 +153,7 @@ def read_orientation(file: Path) -> int:
         DataError: when the file is missing, no regular file, no image or too large.
     """
     with _open(file) as image:
-        return _find_orientation(image, file)
+        return find_orientation(image, file)
 
 
 def is_blurred_format(file: Path) -> bool:
@@ -276,45 +273,6 @@ def _is_large(file: Path) -> bool:
     except DataError:
         return False
     return height * width > _LARGE_PIXELS
-
-
-def _find_orientation(image: Image.Image, file: Path) -> int:
-    # Pillow turns a TIFF by itself, its size included.
-    if image.format == "TIFF":
-        return 1
-    if image.format == "PNG" and _has_late_notes(file):
-        image.load()
-    # A picture whose notes cannot be read is shown as it lies, by every viewer.
-    with suppress(Exception):
-        # The method of PNG would decode every pixel to look for notes behind them.
-        found = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
-        return found if isinstance(found, int) and 1 <= found <= 8 else 1
-    return 1
-
-
-def _has_late_notes(file: Path) -> bool:
-    with file.open("rb") as stream:
-        stream.seek(8)
-        behind_pixels = False
-        while len(head := stream.read(8)) == 8:
-            length, kind = struct.unpack(">I4s", head)
-            if behind_pixels and kind in _PNG_NOTES:
-                return True
-            behind_pixels |= kind == b"IDAT"
-            stream.seek(length + 4, os.SEEK_CUR)
-    return False
-
-
-def _turn(pixels: npt.NDArray[_Level], orientation: int) -> npt.NDArray[_Level]:
-    if orientation == 1:
-        return pixels
-    # 5 to 8 lie on their side.
-    upright = pixels.swapaxes(0, 1) if orientation >= 5 else pixels
-    if orientation in (3, 4, 7, 8):
-        upright = upright[::-1]
-    if orientation in (2, 3, 6, 7):
-        upright = upright[:, ::-1]
-    return np.ascontiguousarray(upright)
 
 
 def _first_line(error: Exception) -> str:

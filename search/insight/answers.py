@@ -92,7 +92,7 @@ def answer_luck(record: Record) -> Answer:
             question=question,
             sentence=f"{_tell_verdict(record.confirmed)}. Trial {best.trial} won ({describe_values(best.values)}).",
             certainty=confirmation_line(record.confirmed, record.metric),
-            commands=_closer_look(record, record.confirmed),
+            commands=_closer_look(record, best.trial, record.confirmed),
         )
     return Answer(
         topic="luck",
@@ -220,12 +220,18 @@ def _confirming(record: Record) -> tuple[str, ...]:
     return (record.folder.command("confirm", *options),)
 
 
-def _closer_look(record: Record, confirmed: Confirmation) -> tuple[str, ...]:
+def _closer_look(record: Record, winner: int, confirmed: Confirmation) -> tuple[str, ...]:
     """Return the command that trains winner and rivals on one further fold, or seed, more than now."""
     has_more = record.settings.folds == 1 or confirmed.rounds + 1 < record.settings.folds
-    # Of the best as many as before: the winner may be the last of them. Who has no rival is trained no further.
-    command = record.folder.command("confirm", "--folds", str(confirmed.rounds + 1))
-    return (command,) if has_more and confirmed.rivals else ()
+    # Who has no rival is trained no further.
+    if not has_more or not confirmed.rivals:
+        return ()
+    # Whoever is left out would lose: of the best at least as many as hold all of them, who may have been overtaken.
+    wanted = {winner, *confirmed.rivals}
+    ranks = [rank for rank, trial in enumerate(record.history.eligible, start=1) if trial.number in wanted]
+    top = max(ranks, default=0)
+    options = ("--top", str(top)) if top > record.settings.confirm else ()
+    return (record.folder.command("confirm", *options, "--folds", str(confirmed.rounds + 1)),)
 
 
 def _name_share(factor: int) -> str:

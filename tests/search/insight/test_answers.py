@@ -100,6 +100,12 @@ def test_a_confirmed_winner_is_luck_or_not_by_its_rivals(make_record, make_best,
     assert command in " ".join(answer.commands)
 
 
+def test_a_closer_look_leaves_out_no_rival_that_others_overtook(make_record, make_best, history):
+    """Trial 2 is the third of the search, and two are confirmed since."""
+    record = make_record(history, best=make_best(rivals=[2]), settings={"folds": 5, "confirm": 2})
+    assert "confirm streets --top 3 --folds 3" in answers_of(record)["luck"].commands[0]
+
+
 @pytest.mark.parametrize(
     ("division", "rounds", "told", "has_more"),
     [

@@ -18,8 +18,8 @@ MASK_ENDINGS: Final = (
     "", "_mask", "_masks", "-mask", "_label", "_labels", "_gt", "_seg", "_L", "_annot", "_ann", "_target",
     "_labelTrainIds", "_labelIds", "_gtFine_labelTrainIds", "_gtFine_labelIds", "_gtCoarse_labelIds", "_color",
     "_gtFine_color", "_train_id", "_train_color", "_gt_labelTrainIds", "_gt_labelIds", "_gt_labelColor",
-    "_gtFine_labelcsTrainIds", "_gtFine_labellevel3Ids", "_gtFine_labelids", "_P", "_bin", ".jpg",
-    ".jpeg", ".png",
+    "_gtFine_labelcsTrainIds", "_gtFine_labellevel3Ids", "_gtFine_labelids", "_P", "_bin", "_lab", "_segmentation",
+    ".jpg", ".jpeg", ".png",
 )  # fmt: skip
 """Of a file's name before its suffix, in the order in which they are preferred; letters' case does not matter."""
 

@@ -38,6 +38,7 @@ def _names(pairing):
         ("x.jpg", "x_bin.png"),
         ("x_image.TIFF", "x_label.tiff"),
         ("x_RGB.tif", "x_Mask.PNG"),
+        ("x.jpg", "x_segmentation.png"),
         ("x.y.jpg", "x.y.png"),
     ],
 )

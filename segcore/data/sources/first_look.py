@@ -19,7 +19,7 @@ from segcore.data.listing import name_of, walk_files
 from segcore.data.sources.advice import class_masks_command, tell_other_labels
 from segcore.data.sources.match import Folder, Match, Patterns, Side
 from segcore.data.sources.one_class import tell_ambiguous
-from segcore.data.sources.pairing import IMAGE_ENDINGS, MASK_ENDINGS, SHOWN_FOLDERS
+from segcore.data.sources.pairing import IMAGE_ENDINGS, MASK_ENDINGS, SHOWN_FOLDERS, cut_ending
 from segcore.data.sources.pairs import IMAGE_FOLDERS, MASK_FOLDERS
 from segcore.data.sources.patterns import find_files, find_pattern_fault
 from segcore.data.sources.split_names import SPLIT, find_stems, put_split
@@ -160,8 +160,8 @@ def _list_own_sides(name: str, files: Sequence[_Listed]) -> Iterator[Side]:
 
 def _divide_by_ending(folder: Folder, files: Sequence[tuple[tuple[str, Folder, Folder], Path]]) -> Iterator[Side]:
     for ending in dict.fromkeys((*IMAGE_ENDINGS, *MASK_ENDINGS)):
-        ended = [(around, file) for around, file in files if name_of(file).endswith(ending)]
-        found = {(*around, name_of(file).removesuffix(ending)): file for around, file in ended}
+        named = [(around, cut_ending(name_of(file), ending), file) for around, file in files]
+        found = {(*around, name): file for around, name, file in named if name is not None}
         if found:
             yield Side(folder=folder, ending=ending, files=found)
 

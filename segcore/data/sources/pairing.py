@@ -18,10 +18,10 @@ MASK_ENDINGS: Final = (
     "", "_mask", "_masks", "-mask", "_label", "_labels", "_gt", "_seg", "_L", "_annot", "_ann", "_target",
     "_labelTrainIds", "_labelIds", "_gtFine_labelTrainIds", "_gtFine_labelIds", "_gtCoarse_labelIds", "_color",
     "_gtFine_color", "_train_id", "_train_color", "_gt_labelTrainIds", "_gt_labelIds", "_gt_labelColor",
-    "_gtFine_labelcsTrainIds", "_gtFine_labellevel3Ids", "_gtFine_labelids", "_P", "_bin", ".jpg",
-    ".jpeg", ".png",
+    "_gtFine_labelcsTrainIds", "_gtFine_labellevel3Ids", "_gtFine_labelids", "_P", "_bin", "_lab", "_segmentation",
+    ".jpg", ".jpeg", ".png",
 )  # fmt: skip
-"""Of a file's name before its suffix, in the order in which they are preferred."""
+"""Of a file's name before its suffix, in the order in which they are preferred; letters' case does not matter."""
 
 SHOWN_ENDINGS: Final = (
     "_color", "_colored", "_labelColor", "_overlay", "_vis", "_inst", "_instance", "_instanceIds", "_instanceTrainIds",
@@ -132,6 +132,12 @@ def pair_roots(roots: Sequence[Root], endings: Sequence[tuple[str, str]] | None 
     )
 
 
+def cut_ending(name: str, ending: str) -> str | None:
+    """Return a name without an ending, whatever the case of its letters, or None where it ends otherwise."""
+    start = len(name) - len(ending)
+    return name[:start] if start >= 0 and name[start:].lower() == ending.lower() else None
+
+
 def find_beside(lonely: Collection[str], paired: Set[str], *, is_told: bool = False) -> list[str]:
     """Return the masks that show another in colours, or its objects, by the ending that their names add to its.
 
@@ -141,7 +147,7 @@ def find_beside(lonely: Collection[str], paired: Set[str], *, is_told: bool = Fa
         is_told: whether a person has told the names of masks, so that those of other endings are others.
     """
     endings = (*SHOWN_ENDINGS, *(MASK_ENDINGS if is_told else ()))
-    bare = {name: [name.removesuffix(ending) for ending in endings] for name in lonely}
+    bare = {name: [cut_ending(name, ending) for ending in endings] for name in lonely}
     return sorted(name for name in lonely if not paired.isdisjoint(bare[name]))
 
 
@@ -211,7 +217,7 @@ def _choose_endings(
 
     def count_pairs(pair: tuple[str, str]) -> int:
         some, other = (
-            {place.removesuffix(ending) for place in places if place.endswith(ending)}
+            {cut for place in places if (cut := cut_ending(place, ending)) is not None}
             for places, ending in zip((images, masks), pair, strict=True)
         )
         return len(some & other)
@@ -222,12 +228,12 @@ def _choose_endings(
 def _list_likely(endings: Sequence[str], places: Collection[str]) -> list[str]:
     # Endings that a sample lacks need not be tried on all.
     sample = list(islice(places, 0, None, max(1, len(places) // _SAMPLE)))
-    return [ending for ending in endings if any(place.endswith(ending) for place in sample)]
+    return [ending for ending in endings if any(cut_ending(place, ending) is not None for place in sample)]
 
 
 def _take_ending(files: Mapping[str, Path], ending: str) -> dict[str, Path]:
     """Return files by their path without an ending; those that lack it are left out."""
-    return {place.removesuffix(ending): file for place, file in files.items() if place.endswith(ending)}
+    return {cut: file for place, file in files.items() if (cut := cut_ending(place, ending)) is not None}
 
 
 def _list_places(root: Path, files: Sequence[Path]) -> Iterator[tuple[str, Path]]:

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from segcore.data.sources.first_look import find_patterns
+from segcore.data.sources.patterns import find_files
 from segcore.errors import DataError
 
 
@@ -150,6 +151,15 @@ def test_endings_that_people_give_masks_are_known(tmp_path, mask):
         save_photo(tmp_path / f"left/{name}.jpg")
         save_mask(tmp_path / "truth" / mask.format(name))
     assert find(tmp_path) == ("left/{name}.jpg", f"truth/{mask.format('{name}')}")
+
+
+def test_endings_are_known_whatever_the_case_of_their_letters(tmp_path):
+    for name in "ab":
+        save_photo(tmp_path / f"{name}_RGB.png")
+        save_mask(tmp_path / f"{name}_Label.png")
+    images, masks = find(tmp_path)
+    assert (images, masks) == ("{name}_rgb.png", "{name}_label.png")
+    assert [one.said["name"] for one in find_files(tmp_path, masks)[0]] == ["a", "b"]
 
 
 def test_files_that_may_be_masks_and_are_not_read_are_told(tmp_path):

@@ -37,13 +37,21 @@ def _names(pairing):
         ("x.png", "x_P.png"),
         ("x.jpg", "x_bin.png"),
         ("x_image.TIFF", "x_label.tiff"),
+        ("x_RGB.tif", "x_Mask.PNG"),
+        ("x.jpg", "x_segmentation.png"),
         ("x.y.jpg", "x.y.png"),
     ],
 )
 def test_masks_are_found_by_equal_names_or_known_endings(root, touch, image, mask):
     touch(f"images/{image}", f"masks/{mask}", f"images/a {image}", f"masks/a {mask}")
     found = pair_roots([root])
-    stem = image.rpartition(".")[0].removesuffix("_leftImg8bit").removesuffix("_sat").removesuffix("_image")
+    stem = (
+        image.rpartition(".")[0]
+        .removesuffix("_leftImg8bit")
+        .removesuffix("_sat")
+        .removesuffix("_image")
+        .removesuffix("_RGB")
+    )
     assert _names(found) == [(f"a {stem}", f"a {image}", f"a {mask}"), (stem, image, mask)]
     assert found.problems == ()
 

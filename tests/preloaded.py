@@ -45,7 +45,7 @@ def start_servers() -> ExitStack:
     """
     with ExitStack() as stack:
         # A socket's path is short.
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="street-tests-", dir="/tmp"))
+        folder = tempfile.mkdtemp(prefix="street-tests-", dir="/tmp")
         os.environ[SHARED] = folder
         write_python(Path(folder))
         for arguments in (["tests.nursery"], *(["tests.preloaded", package] for package in IMPORTED)):

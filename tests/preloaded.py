@@ -56,6 +56,8 @@ def start_servers() -> ExitStack:
                 process = subprocess.Popen(
                     [sys.executable, "-m", *arguments, str(server.fileno())],
                     cwd=ROOT,
+                    # A console takes its width from there as it is imported.
+                    env={**os.environ, "COLUMNS": "200"},
                     stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
                     pass_fds=[server.fileno()],

@@ -19,7 +19,8 @@ if [ ! -s "$folder/auth.ini" ]; then
   {
     printf '[mlflow]\ndefault_permission = NO_PERMISSIONS\ndatabase_uri = sqlite:///%s/users.db\n' "$folder"
     printf 'admin_username = search\nadmin_password = %s\n' "$(head -c 24 /dev/urandom | base64 | tr '+/' '-_')"
-    printf 'authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n'
+    # A password is hashed for a tenth of a second, at each request where none is remembered.
+    printf 'authorization_function = mlflow.server.auth:authenticate_request_basic_auth\nauth_cache_ttl_seconds = 600\n'
   } > "$folder/auth.ini.new"
   head -c 32 /dev/urandom | base64 > "$folder/session.key"
   mv "$folder/auth.ini.new" "$folder/auth.ini"

@@ -12,6 +12,7 @@ import os
 import runpy
 import select
 import shlex
+import shutil
 import signal
 import socket
 import sys
@@ -91,6 +92,8 @@ def _serve(listening: int) -> None:
         while sys.stdin not in select.select([sys.stdin, server], [], [])[0]:
             with server.accept()[0] as asker:
                 _give_birth(asker, server)
+    # Here, for whoever made the folder may have been killed.
+    shutil.rmtree(os.environ[SHARED], ignore_errors=True)
 
 
 def _give_birth(asker: socket.socket, server: socket.socket) -> None:

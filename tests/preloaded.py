@@ -45,7 +45,7 @@ def start_servers() -> ExitStack:
     """
     with ExitStack() as stack:
         # A socket's path is short.
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="street-tests-", dir="/tmp"))
+        folder = tempfile.mkdtemp(prefix="street-tests-", dir="/tmp")
         os.environ[SHARED] = folder
         write_python(Path(folder))
         for arguments in (["tests.nursery"], *(["tests.preloaded", package] for package in IMPORTED)):
@@ -56,6 +56,8 @@ def start_servers() -> ExitStack:
                 process = subprocess.Popen(
                     [sys.executable, "-m", *arguments, str(server.fileno())],
                     cwd=ROOT,
+                    # A console takes its width from there as it is imported.
+                    env={**os.environ, "COLUMNS": "200"},
                     stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
                     pass_fds=[server.fileno()],

@@ -40,10 +40,12 @@ _WITHOUT_ASSISTANT: Final = ("--gunicorn-opts", "--threads 16")
 _HOSTS_VARIABLE: Final = "MLFLOW_SERVER_ALLOWED_HOSTS"
 _ORIGINS_VARIABLE: Final = "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"
 
+# A password is hashed for a tenth of a second, at each request of a page or a search where none is remembered.
 _AUTH_SETTINGS: Final = """[mlflow]
 default_permission = NO_PERMISSIONS
 database_uri = sqlite:///{users}
 authorization_function = mlflow.server.auth:authenticate_request_basic_auth
+auth_cache_ttl_seconds = 600
 """
 
 

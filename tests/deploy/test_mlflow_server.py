@@ -65,6 +65,7 @@ def test_password_is_made_once_and_known_to_mlflows_clients(start, tmp_path):
     assert users["database_uri"] == f"sqlite:///{tmp_path}/mlflow/users.db"
     assert (users["admin_username"], users["default_permission"]) == ("search", "NO_PERMISSIONS")
     assert len(users["admin_password"]) == 32
+    assert users["auth_cache_ttl_seconds"] == "600", "it is hashed once, not at each request"
     assert known == {
         "mlflow_tracking_username": "search",
         "mlflow_tracking_password": users["admin_password"],

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import tempfile
 import urllib.error
 import urllib.parse
@@ -26,10 +25,11 @@ from search.settings import build_settings, write_settings
 from search.tracking.documents import read_document
 from search.tracking.store import open_client
 from search.tracking_uri import own_tracking_uri
+from tests.preloaded import Preloaded
 
 
 @pytest.fixture(scope="module")
-def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def storage(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
     """A search with a run and its picture, one whose runs are in another database, and one that is damaged."""
     folder = tmp_path_factory.mktemp("searches")
     place = build_place({"data": folder, "storage": folder})
@@ -42,6 +42,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_place(apart, folder / "apart" / "place.json")
     (folder / "broken").mkdir()
     (folder / "broken" / "settings.json").write_text("{")
+    shutil.copy(empty_database, folder / "mlflow.db")
     client = open_client(place.tracking_uri)
     experiment = client.create_experiment("streets", artifact_location=(folder / "mlartifacts" / "streets").as_uri())
     run = client.create_run(experiment)
@@ -61,18 +62,18 @@ class Server:
         port: that it listens on.
     """
 
-    process: subprocess.Popen[str]
+    process: Preloaded
     port: int
 
 
 @pytest.fixture(scope="module")
-def start_ui(start_cli, storage, find_free_port, wait_until) -> Iterator[Callable[..., Server]]:
+def start_ui(start_preloaded, storage, find_free_port, wait_until) -> Iterator[Callable[..., Server]]:
     """A function that starts `ui` and waits until it answers; whatever is left of it is ended."""
     started = []
 
     def start(*options: str, **environment: str) -> Server:
         port = find_free_port()
-        process = start_cli("ui", "--storage", storage, "--port", port, *options, **environment)
+        process = start_preloaded("ui", "--storage", storage, "--port", port, *options, **environment)
         started.append(process)
         wait_until(lambda: process.poll() is not None or answers(port), "the UI answers")
         assert process.poll() is None, process.communicate()

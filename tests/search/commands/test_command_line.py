@@ -446,10 +446,10 @@ class Interrupted:
 
 
 @pytest.fixture(scope="module")
-def interrupted(start_cli: Callable, run: Callable, place: Place, wait_until: Callable) -> Interrupted:
+def interrupted(start_preloaded: Callable, run: Callable, place: Place, wait_until: Callable) -> Interrupted:
     """Search `cut`: its driver is killed once a trial has finished and another has a checkpoint; ASHA stops nobody."""
     journal = place.folder("cut").search_stage.journal
-    driver = start_cli(*place.arguments, "--name", "cut", "--grace-epochs", EPOCHS, PYTHONPATH=str(place.root))
+    driver = start_preloaded(*place.arguments, "--name", "cut", "--grace-epochs", EPOCHS, PYTHONPATH=str(place.root))
 
     def is_midway() -> bool:
         assert driver.poll() is None, driver.communicate()

@@ -14,12 +14,17 @@ from mlflow import MlflowClient
 from search.folder import SearchFolder
 from search.memory.journal import read_events, read_history
 from search.place import read_place
+from tests.preloaded import Preloaded
 
 
 @pytest.fixture(scope="module")
-def arguments(dataset_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[object, ...]:
+def arguments(
+    dataset_folder: Path, empty_database: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[object, ...]:
     """Of a launch whose trials train for a long time, one after the other."""
     root = tmp_path_factory.mktemp("endings")
+    (root / "searches").mkdir()
+    shutil.copy(empty_database, root / "searches" / "mlflow.db")
     (root / "endless.py").write_text(
         "def endless(trial):\n"
         "    trial.suggest_float('learning_rate', 1e-4, 1e-2, log=True)\n"
@@ -53,7 +58,7 @@ def count_events(folder: SearchFolder) -> int:
     return len(list(read_events(folder.search_stage.journal)))
 
 
-def has_saved(driver: subprocess.Popen, folder: SearchFolder, before: int) -> bool:
+def has_saved(driver: subprocess.Popen[str] | Preloaded, folder: SearchFolder, before: int) -> bool:
     """Whether a checkpoint was written after so many events."""
     assert driver.poll() is None, driver.communicate()
     return any(event.event == "checkpoint" for event in list(read_events(folder.search_stage.journal))[before:])
@@ -82,12 +87,12 @@ def test_sigterm_of_a_job_manager_ends_a_search_as_ctrl_c_does(arguments, folder
 
 
 def test_a_search_stops_where_another_process_asks_it_to_and_keeps_what_it_was_told_to(
-    arguments, folder, start_cli, run_cli, wait_until
+    arguments, folder, start_preloaded, run_cli, wait_until
 ):
     """After the test above, whose search it goes on with."""
     storage = ("--storage", folder.root.parent)
     before = count_events(folder)
-    driver = start_cli("resume", "told", *storage, PYTHONPATH=str(arguments[-1].parent))
+    driver = start_preloaded("resume", "told", *storage, PYTHONPATH=str(arguments[-1].parent))
     wait_until(lambda: has_saved(driver, folder, before), "a checkpoint was written", seconds=600)
     kept = run_cli("keep", "told", 0, "--why", "promising", *storage)
     assert kept.stdout == "Trial 0 is spared from ASHA, and trains to its end.\n", kept.stderr
@@ -126,11 +131,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def test_a_full_disk_ends_a_search_with_one_message(arguments, small_disk, start_cli, wait_until):
+def test_a_full_disk_ends_a_search_with_one_message(arguments, small_disk, start_preloaded, wait_until):
     """Someone else fills it once the first trial has a worker."""
     root, storage = arguments[-1].parent, small_disk / "searches"
     command = [*arguments[:-4], "--storage", storage, "--cache", root / "cache"]
-    driver = start_cli(*command, PYTHONPATH=str(root))
+    driver = start_preloaded(*command, PYTHONPATH=str(root))
     journal = SearchFolder(root=storage / "told").search_stage.journal
 
     def has_begun() -> bool:

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from search.commands import server
@@ -51,3 +53,12 @@ def test_half_a_login_and_a_short_password_are_refused_and_not_shown(environment
         choose_login(environment)
     assert "short" not in str(caught.value)
     assert "letters" not in str(caught.value) or "twelve" not in str(caught.value)
+
+
+def test_password_is_hashed_once_and_not_at_each_request(monkeypatch, tmp_path):
+    settings = []
+    monkeypatch.setattr(
+        server, "_run", lambda _, environment: settings.append(Path(environment["MLFLOW_AUTH_CONFIG_PATH"]).read_text())
+    )
+    server.serve(tmp_path, "127.0.0.1", 5000, [], choose_login({}))
+    assert "\nauth_cache_ttl_seconds = 600\n" in settings[0]

@@ -44,13 +44,15 @@ from search.space.load import load_space
 from segcore.config import TrainConfig
 from segcore.data.dividing.split import FoldSplit
 from segcore.errors import ClusterError
+from tests.nursery import spare_rays
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """A head that holds no trial, without an autoscaler; tests add nodes and take them away."""
     # Nodes of this machine start as slowly as it is busy.
-    with starting_patiently(None):
+    with pytest.MonkeyPatch.context() as patch, starting_patiently(None):
+        spare_rays(patch)
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0, "no_monitor": True})
         ray.init(address=cluster.address, log_to_driver=False)
         yield cluster
@@ -204,7 +206,7 @@ def report_as_autoscaler(**report: dict[str, int]) -> None:
 
 
 def test_a_search_on_a_cluster_without_nodes_starts_them_uses_them_and_gives_them_back(
-    cluster, dataset_folder, start_cli, wait_until, tmp_path
+    cluster, dataset_folder, start_preloaded, wait_until, tmp_path
 ):
     (tmp_path / "small_space.py").write_text(
         "def small(trial):\n"
@@ -214,15 +216,11 @@ def test_a_search_on_a_cluster_without_nodes_starts_them_uses_them_and_gives_the
     arguments = ["launch", "--address", cluster.address, "--data", dataset_folder, "--storage", tmp_path / "searches"]
     arguments += ["--cache", tmp_path / "cache", "--space", "small_space:small", "--name", "from-zero", "--trials", 2]
     arguments += ["--epochs", 1, "--folds", 2, "--max-concurrent", 2, "--confirm", 0, "--wait", "2m"]
-    process = start_cli(*arguments, PYTHONPATH=str(tmp_path))
+    process = start_preloaded(*arguments, PYTHONPATH=str(tmp_path))
     wait_until(lambda: len(read_demand()) == 2 or process.poll() is not None, "the search asks for nodes", 300)
     report_as_autoscaler(pending_launches={"cpu.worker": 1})
     told = "waiting for a node with 1 CPU: 1 node is here, the largest with 0 GPUs and 0 CPUs; the autoscaler is start"
-    before = []
-    for line in process.stdout:
-        before.append(line)
-        if told in line:
-            break
+    wait_until(lambda: told in process.printed.read_text() or process.poll() is not None, "it tells what it waits for")
     node = cluster.add_node(num_cpus=2)
     demands = [2]
     while process.poll() is None:
@@ -230,9 +228,9 @@ def test_a_search_on_a_cluster_without_nodes_starts_them_uses_them_and_gives_the
             demands.append(demand)
         time.sleep(0.1)
     cluster.remove_node(node)
-    out, err = process.stdout.read(), process.stderr.read()
-    assert process.returncode == 0, "".join(before) + out + err
-    assert "there is a node for trials" in out and told not in out
+    out, err = process.communicate()
+    assert process.returncode == 0, out + err
+    assert out.count(told) == 1 and "there is a node for trials" in out.partition(told)[2]
     assert "2 finished" in out
     # Two trials at a time, then the last alone, unless both ended between two looks.
     assert demands in ([2, 1, 0], [2, 0])

@@ -1,5 +1,6 @@
 """Nodes looked at before they are given trials, on a real Ray cluster of this machine."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -21,13 +22,17 @@ from search.run.probe import PRETENDED, Gpu, Meeting, find_versions, probe_machi
 from search.run.starting import starting_patiently
 from segcore.data.dataset import read_dataset
 from segcore.errors import ClusterError, StoreAwayError
+from tests.nursery import spare_rays
+
+PYTHON = sys.executable
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """A head that holds no trial, and a node whose GPU only Ray believes in."""
     # Nodes of this machine start as slowly as it is busy.
-    with starting_patiently(None):
+    with pytest.MonkeyPatch.context() as patch, starting_patiently(None):
+        spare_rays(patch)
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0, "no_monitor": True})
         ray.init(address=cluster.address, log_to_driver=False)
         cluster.add_node(num_cpus=2, num_gpus=1)
@@ -94,6 +99,8 @@ def test_late_nodes_are_used_when_they_are_ready_and_bad_ones_left_out(cluster, 
     assert (room.count(), nodes.left_out) == (1, {})
     late = cluster.add_node(num_cpus=2, num_gpus=1)
     bad = cluster.add_node(num_cpus=2, num_gpus=1, env_vars={"PYTHONPATH": str(older.parent)})
+    # Forks would have the library already.
+    monkeypatch.setattr(sys, "executable", PYTHON)
     lacking = cluster.add_node(num_cpus=2, num_gpus=1, env_vars={"PYTHONPATH": str(broken.parent)})
     assert room.count() == 1, "nobody waits for those that are not ready"
     assert nodes.describe_busy().endswith(" to prepare their caches")

@@ -16,12 +16,12 @@ from segcore.commands.data import check, score, streets, submit
 from segcore.commands.intake import import_app, init
 from segcore.commands.looking import errors, explore
 from segcore.commands.networks import networks
+from segcore.commands.options import as_full_device
 from segcore.commands.prediction import predict, tune_predict
 from segcore.commands.reuse import export, pseudo_label
 from segcore.commands.strict import StrictCommand
 from segcore.commands.training import fields, train
-from segcore.errors import DeviceMemoryError, LeftOutError, StorageError, StreetError
-from segcore.machine import is_memory_error
+from segcore.errors import LeftOutError, StorageError, StreetError
 from segcore.version import VERSION
 
 app = typer.Typer(
@@ -81,12 +81,9 @@ def main() -> None:
         print_error(StorageError(f"{error}; make room, or choose another file or folder."))
         raise SystemExit(2) from None
     except (RuntimeError, MemoryError) as error:
-        if not is_memory_error(error):
+        if (full := as_full_device(error)) is None:
             raise
-        # What computes names what it can do without; here a network was sent to a device that others have filled.
-        first = (str(error) or type(error).__name__).partition("\n")[0].rstrip(".")
-        told = f"There is too little memory ({first}); end what else uses the device, or use --device cpu."
-        print_error(DeviceMemoryError(told))
+        print_error(full)
         raise SystemExit(2) from None
 
 

@@ -12,8 +12,8 @@ from segcore.data.dividing.division import Division, choose_division
 from segcore.data.dividing.split import DEFAULT_FOLDS
 from segcore.data.sources.layouts import LAYOUTS
 from segcore.data.unpacking import SUFFIXES
-from segcore.errors import ConfigError
-from segcore.machine import Machine, detect_machine, require_device
+from segcore.errors import ConfigError, DeviceMemoryError
+from segcore.machine import Machine, detect_machine, is_memory_error, require_device
 from segcore.scoring.objective import METRIC_HELP
 
 Data = Annotated[
@@ -61,6 +61,19 @@ def choose_machine(device: Device = "", cpus: CPUs = 2) -> Machine:
             f"--device {device}: the last GPU is cuda:{torch.cuda.device_count() - 1}; give that, or cpu."
         )
     return machine
+
+
+def as_full_device(error: Exception) -> DeviceMemoryError | None:
+    """Return what to tell where a network was sent to a device that others have filled; None of any other error.
+
+    What computes names by itself what it can do without.
+    """
+    if not is_memory_error(error):
+        return None
+    first = (str(error) or type(error).__name__).partition("\n")[0].rstrip(".")
+    return DeviceMemoryError(
+        f"There is too little memory ({first}); end what else uses the device, or use --device cpu."
+    )
 
 
 def _parse_device(device: str) -> torch.device:

@@ -51,7 +51,6 @@ class Probe:
         host: its name.
         versions: of Python, Ray, torch and what the networks are made of.
         gpus: those that torch sees.
-        cpus: processor cores that its processes may use.
         memory_gib: all that it has, or that its container may take.
         free_disk_gib: on the disk of its cache.
         shared_memory_gib: size of /dev/shm, by which loader processes hand over samples.
@@ -63,7 +62,6 @@ class Probe:
     host: str
     versions: dict[str, str]
     gpus: tuple[Gpu, ...]
-    cpus: int
     memory_gib: float
     free_disk_gib: float
     shared_memory_gib: float
@@ -84,7 +82,6 @@ def probe_machine(cache: Path, meeting: "Meeting | None" = None, name: str = "")
         host=socket.gethostname(),
         versions=find_versions(),
         gpus=_find_gpus(),
-        cpus=len(os.sched_getaffinity(0)),
         memory_gib=get_system_memory() / _GIB,
         free_disk_gib=shutil.disk_usage(_find_existing(cache)).free / _GIB,
         shared_memory_gib=_measure_shared_memory(),

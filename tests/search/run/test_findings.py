@@ -11,7 +11,7 @@ from search.run.probe import Gpu, Probe
 
 VERSIONS = {"Python": "3.11.7", "Ray": "2.60.0", "torch": "2.14.0"}
 PROBE = Probe(
-    host="gpu-1", versions=VERSIONS, gpus=(Gpu(name="A10G", memory_gib=22.0),), cpus=8, memory_gib=32.0,
+    host="gpu-1", versions=VERSIONS, gpus=(Gpu(name="A10G", memory_gib=22.0),), memory_gib=32.0,
     free_disk_gib=100.0, shared_memory_gib=8.0, clock_seconds=0.0,
 )  # fmt: skip
 ANSWER = Answer(

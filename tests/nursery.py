@@ -98,6 +98,9 @@ def _serve(listening: int) -> None:
 
 def _give_birth(asker: socket.socket, server: socket.socket) -> None:
     content, files, _, _ = socket.recv_fds(asker, MOST_BYTES, 3)
+    # Who asks may be killed before it says what it wants.
+    if not content:
+        return
     # Not before there is a worker: most commands start none.
     for name in IMPORTED:
         importlib.import_module(name)

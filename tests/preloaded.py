@@ -198,7 +198,11 @@ def _serve(package: str, listening: int) -> None:
                     _tell(asker, code)
             if server in ready:
                 asker = server.accept()[0]
-                command = json.loads(asker.recv(MOST_BYTES))
+                content = asker.recv(MOST_BYTES)
+                # Who asks may be killed before it says what it wants.
+                if not content:
+                    continue
+                command = json.loads(content)
                 main = main or _load(package)
                 pid = os.fork()
                 if pid == 0:

@@ -209,11 +209,11 @@ def _tell(error: Exception, uri: str) -> str:
 def _tell_proxy(uri: str) -> str:
     """Say that a proxy of the environment answered in a server's place, or failed to; empty where none was asked."""
     address = unmask_uri(uri)
-    # Of what is no address there is nothing to tell beside that.
+    # A database is asked through none. Of what is no address there is nothing to tell beside that.
     with suppress(ValueError):
         host = urlsplit(address).hostname
         proxy = requests.utils.select_proxy(address, requests.utils.get_environ_proxies(address))
-        if host and proxy:
+        if address.startswith("http") and host and proxy:
             return (
                 f"; the proxy {mask_uri(proxy)} of the environment was asked for it: where that does not lead there, "
                 f"have {host} in NO_PROXY"

@@ -152,11 +152,16 @@ def _find_recoloured(content: Content) -> tuple[tuple[str, ...], ...]:
     moments = [None if case.frame is None else (case.group, case.frame) for case in content.cases]
     found = find_recoloured(content.looks_NHW, content.masks, moments)
     groups = (tuple(content.cases[place].name for place in group) for group in found)
-    return tuple(group for group in groups if not _is_standing(group, content))
+    # Where most have one mask it was drawn once for a camera, of whose images few could not be divided at all.
+    return tuple(group for group in groups if not _is_most(group, content))
 
 
 def _is_standing(group: Sequence[str], content: Content) -> bool:
-    return len(group) > max(_STANDING, len(content.cases) // 2)
+    return len(group) > _STANDING and _is_most(group, content)
+
+
+def _is_most(group: Sequence[str], content: Content) -> bool:
+    return len(group) > len(content.cases) // 2
 
 
 def _warn_of_standing(group: Sequence[str], content: Content) -> str:

@@ -41,7 +41,8 @@ _BEGUN_BY_NUMBER: Final = re.compile(r"\W*(\d+)(.*)")
 _NUMBERED_BEHIND: Final = re.compile(r"(\S.*?)(\s*[:,;=\t]\s*|\s+)(\d{1,5})")
 _COLOURED: Final = re.compile(r"(\d{1,3}[\s,;]+){3}\D.*|\D.*([\s,;:=]+\d{1,3}){3}")
 _NO_CLASS: Final = re.compile(
-    r"\W*_*(void|unlabel|ignor|unknown|undefined|invalid|none|nothing|border|boundary|contour|ambiguous|don.?t|out of)",
+    r"\W*_*(void|un(label|known|def|class|annot|det|assign|spec|used)|ignor|invalid|none|nothing|empty|missing|null|n/?a\b"
+    r"|no.?(data|label|class|value)|not\W|non\W|border|boundary|contour|ambiguous|don.?t|out.?(of|side))",
     re.IGNORECASE,
 )
 """How names begin that 255 has where it counts nowhere."""
@@ -192,5 +193,8 @@ def _split_numbers(lines: Sequence[str]) -> tuple[tuple[str, ...], tuple[int, ..
     if len(lines) < 2 or None in found:
         return tuple(lines), ()
     pairs = [(match[3], int(match[1])) for match in found if match is not None]
-    kept = [one for one in pairs if one[1] != VOID or len(pairs) == 2 or not _NO_CLASS.match(one[0])]
+    called = [name for name, number in pairs if number == VOID]
+    # Cityscapes' training numbers have 255 for the hood, the ground and much else.
+    is_void = len(pairs) > 2 and (len(called) > 1 or any(map(_NO_CLASS.match, called)))
+    kept = [one for one in pairs if one[1] != VOID or not is_void]
     return tuple(name for name, _ in kept), tuple(number for _, number in kept)

@@ -110,6 +110,9 @@ def test_proxy_that_does_not_lead_to_the_server_is_told_of(serve_mlflow, find_fr
         check_tracking("http://10.0.0.9:5000")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     assert "proxy" not in check_tracking(serve_mlflow(status=503))
+    monkeypatch.setenv("ALL_PROXY", f"http://{proxy}")
+    with pytest.raises(TrackingError, match=r"^((?!proxy).)+$"):
+        check_tracking("postgresql+unknown://10.0.0.9/mlflow")
 
 
 @pytest.mark.parametrize("status", [503, 502, 500, 429])

@@ -141,6 +141,18 @@ def test_camera_that_stands_still_is_divided_all_the_same_and_told(judge, make_d
     assert findings.warnings[0].startswith("19 of 20 images look the same, as from a camera that stands still")
 
 
+def test_mask_that_was_drawn_once_for_a_camera_keeps_no_few_images_from_being_divided(tmp_path):
+    noise, slope_HW1 = np.random.default_rng(0), np.arange(64).repeat(64).reshape(64, 64, 1) * 2
+    for part in ("images", "masks"):
+        (tmp_path / part).mkdir()
+    for number in range(6):
+        image = Image.fromarray((slope_HW1 + noise.integers(0, 128, (64, 64, 3))).astype(np.uint8))
+        image.save(tmp_path / "images" / f"{number}.png")
+        Image.fromarray(np.eye(64, dtype=np.uint8)).save(tmp_path / "masks" / f"{number}.png")
+    findings = inspect(tmp_path, folds=3).findings
+    assert findings.split is not None and findings.problems == ()
+
+
 def test_copies_that_a_given_split_divides_are_told(judge, make_dataset):
     folder = make_dataset(*[(32, 48)] * 4)
     set_image(folder, 0, open_image(folder, 3))

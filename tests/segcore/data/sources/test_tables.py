@@ -176,7 +176,8 @@ def test_number_before_each_name_is_that_of_the_masks(tmp_path, content):
 
 
 @pytest.mark.parametrize(
-    ("called", "indices"), [("tram", [0, 1, 2]), ("Ignore region", [0, 1, 255]), ("_unlabelled_", [0, 1, 255])]
+    ("called", "indices"),
+    [("tram", [0, 1, 2]), ("Ignore region", [0, 1, 255]), ("no data", [0, 1, 255]), ("hood\n255 static", [0, 1, 255])],
 )
 def test_255_is_a_class_where_a_list_calls_it_one(tmp_path, called, indices):
     mask = _put(tmp_path, [[0, 64, 255]])

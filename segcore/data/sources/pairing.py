@@ -21,7 +21,7 @@ MASK_ENDINGS: Final = (
     "_gtFine_labelcsTrainIds", "_gtFine_labellevel3Ids", "_gtFine_labelids", "_P", "_bin", "_lab", "_segmentation",
     ".jpg", ".jpeg", ".png",
 )  # fmt: skip
-"""Of a file's name before its suffix, in the order in which they are preferred; letters' case does not matter."""
+"""Of a file's name before its suffix, in the order in which they are preferred; see `cut_ending`."""
 
 SHOWN_ENDINGS: Final = (
     "_color", "_colored", "_labelColor", "_overlay", "_vis", "_inst", "_instance", "_instanceIds", "_instanceTrainIds",
@@ -133,9 +133,14 @@ def pair_roots(roots: Sequence[Root], endings: Sequence[tuple[str, str]] | None 
 
 
 def cut_ending(name: str, ending: str) -> str | None:
-    """Return a name without an ending, whatever the case of its letters, or None where it ends otherwise."""
+    """Return a name without an ending, or None where it ends otherwise.
+
+    The case of letters matters for one alone: _l and _r are two cameras, and _L is CamVid's.
+    """
     start = len(name) - len(ending)
-    return name[:start] if start >= 0 and name[start:].lower() == ending.lower() else None
+    found = name[start:] if start >= 0 else ""
+    is_it = found == ending or (len(ending) > len("_L") and found.lower() == ending.lower())
+    return name[:start] if is_it else None
 
 
 def find_beside(lonely: Collection[str], paired: Set[str], *, is_told: bool = False) -> list[str]:
@@ -233,7 +238,9 @@ def _list_likely(endings: Sequence[str], places: Collection[str]) -> list[str]:
 
 def _take_ending(files: Mapping[str, Path], ending: str) -> dict[str, Path]:
     """Return files by their path without an ending; those that lack it are left out."""
-    return {cut: file for place, file in files.items() if (cut := cut_ending(place, ending)) is not None}
+    # Of two that differ in its case alone the one that has it as it is written is taken.
+    ordered = sorted(files.items(), key=lambda listed: listed[0].endswith(ending))
+    return {cut: file for place, file in ordered if (cut := cut_ending(place, ending)) is not None}
 
 
 def _list_places(root: Path, files: Sequence[Path]) -> Iterator[tuple[str, Path]]:

@@ -56,6 +56,18 @@ def test_masks_are_found_by_equal_names_or_known_endings(root, touch, image, mas
     assert found.problems == ()
 
 
+def test_masks_of_two_cameras_are_no_masks_of_one_image(root, touch):
+    """CamVid's ending is _L; _l and _r stand for left and right."""
+    touch("images/a.jpg", "masks/a_l.png", "masks/a_r.png")
+    found = pair_roots([root])
+    assert found.pairs == () and len(found.problems) == 3
+
+
+def test_of_two_endings_that_differ_in_case_alone_the_usual_one_is_taken(root, touch):
+    touch("images/a.jpg", "masks/a_mask.png", "masks/a_MASK.png")
+    assert _names(pair_roots([root])) == [("a", "a.jpg", "a_mask.png")]
+
+
 def test_ending_is_said_and_so_is_what_has_another(root, touch):
     touch("images/a.jpg", "images/b.jpg", "masks/a_mask.png", "masks/b_mask.png", "masks/a_overlay.png")
     found = pair_roots([root])

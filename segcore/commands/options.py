@@ -72,7 +72,7 @@ def as_full_device(error: Exception) -> DeviceMemoryError | None:
         return None
     first = (str(error) or type(error).__name__).partition("\n")[0].rstrip(".")
     return DeviceMemoryError(
-        f"There is too little memory ({first}); end what else uses the device, or use --device cpu."
+        f"There is too little memory ({first}); end what else uses it, or, where it is a GPU's, use --device cpu."
     )
 
 

@@ -15,7 +15,7 @@ from segcore.data.case import DataSet
 from segcore.data.classes import ClassTable
 from segcore.data.dataset import read_dataset
 from segcore.data.dividing.copies import find_made_of
-from segcore.data.dividing.likeness import find_recoloured, find_twins, identify_mask
+from segcore.data.dividing.likeness import find_recoloured, find_twins, identify_mask, identify_moment
 from segcore.errors import DataError
 
 _MOST_NAMES: Final = 5
@@ -127,7 +127,7 @@ def _require_new_images(cache: PixelCache) -> None:
 
 def _find_recoloured(cache: PixelCache) -> list[tuple[int, ...]]:
     masks = [identify_mask((case.height, case.width), case.class_pixels, case.mask_crc) for case in cache.cases]
-    moments = [None if case.frame is None else (case.group, case.frame) for case in cache.cases]
+    moments = [identify_moment(case.group, case.frame) for case in cache.cases]
     return find_recoloured(cache.looks_NHW, masks, moments)
 
 

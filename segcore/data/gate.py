@@ -18,7 +18,7 @@ from segcore.data.content import Content, describe_content, find_nothing_to_lear
 from segcore.data.dividing.copies import find_copies
 from segcore.data.dividing.division import Division
 from segcore.data.dividing.folds import Leakage, Seen, make_folds, measure_leakage
-from segcore.data.dividing.likeness import find_alike, find_recoloured, identify_mask
+from segcore.data.dividing.likeness import find_alike, find_recoloured, identify_mask, identify_moment
 from segcore.data.dividing.soundness import count_images_of_folds, find_bare_folds, warn_of_folds
 from segcore.data.dividing.split import FoldSplit
 from segcore.data.names import list_first
@@ -149,7 +149,7 @@ def describe_findings(dataset: DataSet, findings: Findings) -> list[tuple[str, b
 
 
 def _find_recoloured(content: Content) -> tuple[tuple[str, ...], ...]:
-    moments = [None if case.frame is None else (case.group, case.frame) for case in content.cases]
+    moments = [identify_moment(case.group, case.frame) for case in content.cases]
     found = find_recoloured(content.looks_NHW, content.masks, moments)
     groups = (tuple(content.cases[place].name for place in group) for group in found)
     # Where most have one mask it was drawn once for a camera, of whose images few could not be divided at all.

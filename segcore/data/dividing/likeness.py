@@ -88,6 +88,11 @@ def identify_mask(size: tuple[int, int], pixels_C: Sequence[int], checksum: int)
     return (size, tuple(pixels_C), checksum) if np.count_nonzero(pixels_C[:-1]) > 1 else None
 
 
+def identify_moment(group: str, frame: int | None) -> Hashable:
+    """Return what is equal for images of one place and time; None where that is not known."""
+    return None if frame is None else (group, frame)
+
+
 def find_recoloured(
     looks_NHW: npt.NDArray[np.uint8], masks: Sequence[Hashable], moments: Sequence[Hashable]
 ) -> list[tuple[int, ...]]:
@@ -98,7 +103,7 @@ def find_recoloured(
     Args:
         looks_NHW: a look of each image.
         masks: what `identify_mask` returns of each.
-        moments: what is equal for images of one place and time; None: it is not known.
+        moments: what `identify_moment` returns of each.
     """
     places: dict[Hashable, list[int]] = defaultdict(list)
     for position, mask in enumerate(masks):

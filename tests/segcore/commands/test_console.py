@@ -70,8 +70,8 @@ def test_device_that_others_have_filled_ends_in_a_message_and_a_bug_does_not(mon
         fail(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB.\nSee notes"))
     assert ended.value.code == 2
     assert capsys.readouterr().err == (
-        "There is too little memory (CUDA out of memory. Tried to allocate 20 MiB); end what else uses the device, or "
-        "use --device cpu.\n"
+        "There is too little memory (CUDA out of memory. Tried to allocate 20 MiB); end what else uses it, or, where "
+        "it is a GPU's, use --device cpu.\n"
     )
     with pytest.raises(RuntimeError, match="sizes differ"):
         fail(RuntimeError("sizes differ"))
